@@ -1,0 +1,387 @@
+"""What each stimulus leads to. A late, repeated or foreign report decides nothing, so runners may
+report at least once and clients may ask again.
+
+Stimulus by stimulus; the flows that they set off are in `flow.py` and `closing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from heliostat.engine.errors import ExpressionError
+from heliostat.engine.identity import Address
+from heliostat.engine.kernel.activation import Opening, instant_of, item_context, seed_of
+from heliostat.engine.kernel.closing import close_root, fail_execution, finish_root
+from heliostat.engine.kernel.commands import RunStep
+from heliostat.engine.kernel.context import ScopeContext
+from heliostat.engine.kernel.events import (
+    AttemptEnded,
+    AttemptLost,
+    AttemptStopping,
+    CancelRequested,
+    ExecutionStarted,
+    Failure,
+    OwnerChanged,
+    RetryDue,
+)
+from heliostat.engine.kernel.flow import (
+    NOTHING,
+    Result,
+    attempt_failed,
+    check_items,
+    close_items,
+    complete,
+    fail,
+    finish_items,
+    skip,
+)
+from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
+from heliostat.engine.kernel.policy import COUNTED_LOSSES_MAX, failure_of
+from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, TimerKind, Visit
+from heliostat.engine.kernel.stimuli import (
+    Cancel,
+    Start,
+    StepLost,
+    StepRaised,
+    StepReturned,
+    StepStopped,
+    StepTimedOut,
+    TakenOver,
+    Woke,
+)
+from heliostat.engine.kernel.turn import Turn
+from heliostat.engine.plan.plan import ErrorClause, StepPlan
+from heliostat.engine.values import Value
+
+
+def on_start(turn: Turn, stimulus: Start) -> None:
+    """Open the root scope and what begins in it."""
+    if turn.state.seq:
+        return
+    plan, now_ms = turn.plan, turn.now_ms
+    # Expressions need a state to look at before the first event makes one.
+    ahead = ExecutionState(
+        execution_id=stimulus.execution_id,
+        input=stimulus.input,
+        input_bytes=stimulus.input_bytes,
+        extracts=stimulus.extracts,
+        tags=stimulus.tags,
+        created_at_ms=now_ms,
+    )
+    root = ScopeState(number=ROOT, plan_scope=plan.root.number)
+    ahead.scopes[ROOT] = root
+    context = ScopeContext(plan, ahead, root, now_ms, seed=f"{stimulus.execution_id}:vars")
+    opening = Opening(plan, ahead)
+    deadline, failure = None, None
+    try:
+        for name, data in plan.root.variables.items():
+            root.variables[name] = data.evaluate(context)
+        if plan.deadline is not None:
+            deadline = instant_of(plan.deadline, context, "deadline")
+        for step in plan.root.start:
+            opening.visit(plan.steps[step], root, context)
+    except ExpressionError as error:
+        failure = Failure(type="ExpressionError", message=f"`vars` or `deadline`: {error}")
+    activated = tuple(opening.activated)
+    turn.emit(
+        ExecutionStarted(
+            at_ms=now_ms,
+            execution_id=stimulus.execution_id,
+            definition=plan.id,
+            version=plan.version,
+            input=stimulus.input,
+            input_bytes=stimulus.input_bytes,
+            extracts=stimulus.extracts,
+            tags=stimulus.tags,
+            variables=root.variables,
+            deadline_at_ms=deadline,
+            activated=activated,
+        ),
+        activated,
+    )
+    if failure is not None:
+        fail_execution(turn, failure)
+
+
+def on_returned(turn: Turn, stimulus: StepReturned) -> None:
+    """An attempt has an output; if it was told to stop, the output can be read and no more."""
+    visit = turn.state.awaits(stimulus.at)
+    if visit is None:
+        return
+    if visit.phase == "stopping":
+        _ended(
+            turn,
+            AttemptEnded(
+                at_ms=turn.now_ms,
+                at=stimulus.at,
+                returned=True,
+                output=stimulus.output,
+                output_bytes=stimulus.output_bytes,
+                extracts=stimulus.extracts,
+            ),
+        )
+        return
+    complete(
+        turn,
+        stimulus.at,
+        Result(
+            output=stimulus.output,
+            output_bytes=stimulus.output_bytes,
+            extracts=stimulus.extracts,
+            started_at_ms=stimulus.started_at_ms,
+            elapsed_ms=stimulus.elapsed_ms,
+            runner=stimulus.runner,
+            stdout=stimulus.stdout,
+            stderr=stimulus.stderr,
+        ),
+    )
+
+
+def on_raised(turn: Turn, stimulus: StepRaised) -> None:
+    """An attempt failed."""
+    visit = turn.state.awaits(stimulus.at)
+    if visit is None:
+        return
+    if visit.phase == "stopping":
+        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
+        return
+    result = Result(started_at_ms=stimulus.started_at_ms, elapsed_ms=stimulus.elapsed_ms)
+    attempt_failed(turn, stimulus.at, stimulus.failure, result)
+
+
+def on_lost(turn: Turn, stimulus: StepLost) -> None:
+    """The runner ended: the attempt is made again under another number, within bounds."""
+    at = stimulus.at
+    visit = turn.state.awaits(at)
+    if visit is None:
+        return
+    if visit.phase == "stopping":
+        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+        return
+    if visit.started:
+        message = f"the runner ended ({stimulus.cause}), and `effects: at_most_once` forbids a repeat"
+        fail(turn, at, Failure(type="RunnerLost", message=message))
+        return
+    lost = AttemptLost(at_ms=turn.now_ms, at=at, cause=stimulus.cause, counted=stimulus.counted)
+    turn.emit(lost)
+    again = Address(at.scope, at.step, at.visit, visit.attempt)
+    if visit.counted_losses >= COUNTED_LOSSES_MAX:
+        message = (
+            f"{visit.counted_losses} runners ended while they ran this step alone; "
+            f"the last: {stimulus.cause}"
+        )
+        fail(turn, again, Failure(type="RunnerLost", message=message))
+        return
+    turn.launch(again)
+
+
+def on_timed_out(turn: Turn, stimulus: StepTimedOut) -> None:
+    """An attempt has run for its `timeout`: it is told to stop, and fails when it has."""
+    visit = turn.state.awaits(stimulus.at)
+    if visit is None or visit.phase != "running":
+        return
+    step = turn.plan.steps[stimulus.at.step]
+    failure = Failure(type="Timeout", message=f"the attempt ran longer than {step.timeout_ms} ms")
+    _stop_attempt(turn, stimulus.at, step, failure)
+
+
+def on_stopped(turn: Turn, stimulus: StepStopped) -> None:
+    """An attempt that was told to stop is over."""
+    visit = turn.state.awaits(stimulus.at)
+    if visit is None:
+        return
+    if visit.phase == "stopping":
+        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
+    else:  # nobody here asked for it: as good as lost
+        on_lost(turn, StepLost(now_ms=turn.now_ms, at=stimulus.at, cause="the attempt was stopped"))
+
+
+def on_woke(turn: Turn, stimulus: Woke) -> None:
+    """Answer every timer that is due."""
+    for timer in turn.state.take_due(turn.now_ms):
+        if turn.state.ended:
+            return
+        _, scope_number, step_number, visit_number, kind = timer
+        if scope_number == 0:
+            close_root(
+                turn,
+                failure=Failure(
+                    type="DeadlineExceeded", message="the execution's deadline has passed"
+                ),
+            )
+            continue
+        scope = turn.state.scopes.get(scope_number)
+        visit = scope.active.get((step_number, visit_number)) if scope is not None else None
+        if scope is not None and visit is not None:
+            _due(turn, scope, visit, kind)
+
+
+def _due(turn: Turn, scope: ScopeState, visit: Visit, kind: TimerKind) -> None:
+    at = Address(scope.number, visit.step, visit.visit, visit.attempt)
+    step = turn.plan.steps[visit.step]
+    if kind == "deadline":
+        _deadline(turn, scope, visit, at, step)
+    elif visit.phase == "timer":
+        complete(turn, at, NOTHING)
+    elif visit.phase == "backoff":
+        turn.emit(RetryDue(at_ms=turn.now_ms, at=at))
+        turn.launch(at)
+    elif visit.phase == "stopping":
+        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+
+
+def _deadline(turn: Turn, scope: ScopeState, visit: Visit, at: Address, step: StepPlan) -> None:
+    failure = Failure(
+        type="DeadlineExceeded", message=f"step {step.id!r} has not ended by its deadline"
+    )
+    if visit.phase in ("running", "stopping"):
+        _stop_attempt(turn, at, step, failure)
+    elif visit.phase == "items":
+        assert visit.items is not None
+        if not visit.items.closing:
+            close_items(turn, scope, visit, failure)
+    else:
+        fail(turn, at, failure)
+
+
+def on_cancel(turn: Turn, stimulus: Cancel) -> None:
+    """Somebody wants the execution to end: nothing new starts, what runs is told to stop."""
+    state = turn.state
+    if not state.seq or state.ended or state.cancel_ids:
+        return
+    turn.emit(
+        CancelRequested(
+            at_ms=turn.now_ms, message_id=stimulus.message_id, reason=stimulus.reason
+        )
+    )
+    if state.closing is None:
+        close_root(turn, canceled=True)
+
+
+def on_taken_over(turn: Turn, stimulus: TakenOver) -> None:
+    """A new owner: attempts that no runner holds or runs are made again, under another number."""
+    reissued: list[Address] = []
+    over: list[Address] = []
+    lost: list[Address] = []
+    for scope in list(turn.state.scopes.values()):
+        for visit in list(scope.active.values()):
+            at = Address(scope.number, visit.step, visit.visit, visit.attempt)
+            if visit.phase not in ("running", "stopping"):
+                continue
+            if at in stimulus.known:
+                if visit.phase == "stopping":
+                    left_ms = max(0, (visit.due_at_ms or 0) - turn.now_ms)
+                    turn.stop(at, left_ms)
+            elif visit.phase == "stopping":
+                over.append(at)
+            elif visit.started:
+                lost.append(at)
+            else:
+                reissued.append(at)
+    if reissued:
+        turn.emit(
+            OwnerChanged(
+                at_ms=turn.now_ms,
+                epoch=stimulus.epoch,
+                owner=stimulus.owner,
+                reissued=tuple(reissued),
+            )
+        )
+        for at in reissued:
+            turn.launch(Address(at.scope, at.step, at.visit, at.attempt + 1))
+    for at in lost:
+        if turn.state.awaits(at) is not None:
+            on_lost(turn, StepLost(now_ms=turn.now_ms, at=at, cause="host and runner ended"))
+    for at in over:
+        if turn.state.awaits(at) is not None:
+            _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+
+
+def go_on(turn: Turn, at: Address) -> None:
+    """Settle a visit that waits for nobody: a decision, a skip, a failure before it began, an
+    empty `foreach`, or an attempt that has stopped."""
+    scope, visit, step = turn.locate(at)
+    at = Address(at.scope, at.step, at.visit, visit.attempt)
+    if visit.skipped:
+        skip(turn, at)
+    elif visit.failure is not None and visit.failure.type == "Timeout":
+        attempt_failed(turn, at, visit.failure)
+    elif visit.failure is not None:
+        fail(turn, at, visit.failure)
+    elif visit.items is not None:
+        check_items(turn, scope, visit, None)
+    else:
+        _decision(turn, at, scope, step)
+
+
+def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> None:
+    plan, state = turn.plan, turn.state
+    if scope.plan_scope is None:
+        context = item_context(plan, state, scope, turn.now_ms)
+    else:
+        context = ScopeContext(plan, state, scope, turn.now_ms)
+    context.seeded(seed_of(plan, state, at, "output"))
+    if step.fail is not None:
+        fail(turn, at, failure_of(ErrorClause(fail=step.fail), context, step.id))
+        return
+    output: Value = None
+    if step.output is not None:
+        try:
+            output = step.output.evaluate(context)
+        except ExpressionError as error:
+            failure = Failure(type="ExpressionError", message=str(error))
+            fail(turn, at, failure, output_allowed=False)
+            return
+    large = step.output is not None and exceeds(output, HELD_BYTES_MIN)
+    complete(turn, at, Result(output=output, output_bytes=HELD_BYTES_MIN if large else 0))
+
+
+def _stop_attempt(turn: Turn, at: Address, step: StepPlan, failure: Failure) -> None:
+    visit = turn.state.visit_at(at)
+    assert visit is not None
+    again = visit.phase == "stopping"
+    until_ms = visit.due_at_ms if again else None
+    turn.emit(
+        AttemptStopping(
+            at_ms=turn.now_ms,
+            at=at,
+            failure=failure,
+            grace_until_ms=until_ms if until_ms is not None else turn.now_ms + step.grace_ms,
+        )
+    )
+    if not again:
+        turn.stop(at, step.grace_ms)
+
+
+def _ended(turn: Turn, event: AttemptEnded) -> None:
+    """An attempt that was told to stop is over; go on with what waited for that."""
+    state = turn.state
+    scope = state.scopes[event.at.scope]
+    parent = scope.parent
+    turn.emit(event)
+    if state.closing is not None:
+        if not state.stopping:
+            closing = state.closing
+            finish_root(turn, failure=closing.failure, canceled=closing.canceled)
+        return
+    if parent is None:
+        return  # the visit is ready now: it fails, or is retried, in this turn
+    foreach = state.scopes[parent[0]].active.get((parent[1], parent[2]))
+    if foreach is not None and foreach.items is not None and foreach.items.closing:
+        finish_items(turn, state.scopes[parent[0]], foreach)
+
+
+REACT: Final[dict[type[Any], Callable[[Turn, Any], None]]] = {
+    Start: on_start,
+    StepReturned: on_returned,
+    StepRaised: on_raised,
+    StepLost: on_lost,
+    StepTimedOut: on_timed_out,
+    StepStopped: on_stopped,
+    Woke: on_woke,
+    Cancel: on_cancel,
+    TakenOver: on_taken_over,
+}
+
+__all__ = ["REACT", "RunStep", "go_on"]

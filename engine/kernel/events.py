@@ -1,0 +1,251 @@
+"""Events: the only truth about an execution.
+
+Each is a fact that `decide` chose and the journal keeps for ever. Fields are added with a default,
+never renamed or given another meaning; a new meaning is a new event. What can be derived is not
+stored: a step costs one event on the happy path, its completion, which carries the choices that
+followed from it (edges taken, values assigned, visits activated with their inputs), so that
+folding needs no expression. Steps and edges are the numbers stored with the version.
+
+`tests/journals/` keeps recorded histories; they must fold for ever.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from heliostat.engine.identity import Address
+from heliostat.engine.plan.plan import EdgeNumber, StepNumber
+from heliostat.engine.values import Value
+
+
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an attempt, a step or an execution failed with: text, never an exception object."""
+
+    type: str  # the class name, or a reserved name such as `Timeout`
+    message: str
+    mro: tuple[str, ...] = ()  # class names from `type` upwards, for `on_error` and `retry`
+    step: str | None = None
+    attempt: int | None = None
+    item_index: int | None = None
+    traceback: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+class Activation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A visit that opens, with all that its attempts depend on; fixed here once and for ever."""
+
+    scope: int
+    step: StepNumber
+    visit: int
+    input: Value = None
+    due_at_ms: int | None = None  # a timer's instant
+    deadline_at_ms: int | None = None
+    items: Value = None  # a `foreach`'s list, or where it is held
+    width: int | None = None  # of that list; opens the scopes `first_scope … + width - 1`
+    first_scope: int | None = None
+    parent: tuple[int, int, int] | None = None  # of an item: the `foreach` visit that opens it
+    holds: bool = False  # `input` or `items` has `Held` leaves
+    skipped: bool = False  # its `when` was false, or its needs are out of reach
+    failure: Failure | None = None  # `when`, `foreach` or `input` had no value
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """A fact in the journal of one execution. Never edited; a field added later has a default."""
+
+    at_ms: int  # UTC milliseconds, copied from the stimulus: replay reads no clock
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution.started"):
+    """An execution of a definition's version exists, with its input."""
+
+    execution_id: str
+    definition: str
+    version: str
+    input: Value = None
+    input_bytes: int = 0
+    extracts: dict[str, Value] | None = None  # what expressions read of a large input, by path
+    variables: dict[str, Value] = {}
+    deadline_at_ms: int | None = None
+    tags: dict[str, str] = {}
+    activated: tuple[Activation, ...] = ()
+
+
+class StepCompleted(Event, frozen=True, kw_only=True, tag="step.completed"):
+    """A visit's output became history, and with it every choice that followed.
+
+    Of an activity's attempt, of a timer, of a decision, or of a `foreach` as a whole (then
+    `collected`: the output is the list of its items' outputs, derived by the fold).
+    """
+
+    at: Address
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None  # time at the runner, without time spent queued
+    runner: str | None = None
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    collected: bool = False
+    recovered: Failure | None = None  # `on_error` gave the output in place of this failure
+    stdout: str | None = None
+    stderr: str | None = None
+    assigned: dict[str, Value] = {}
+    appended: dict[str, Value] = {}
+    taken: tuple[EdgeNumber, ...] = ()
+    activated: tuple[Activation, ...] = ()
+
+
+class StepSkipped(Event, frozen=True, kw_only=True, tag="step.skipped"):
+    """A visit did not run because its `when` was false or its needs are out of reach."""
+
+    at: Address
+    taken: tuple[EdgeNumber, ...] = ()
+    activated: tuple[Activation, ...] = ()
+
+
+class StepFailed(Event, frozen=True, kw_only=True, tag="step.failed"):
+    """A visit failed for good; `taken` is the way that its `on_error` opened, if any."""
+
+    at: Address
+    failure: Failure
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    taken: tuple[EdgeNumber, ...] = ()
+    activated: tuple[Activation, ...] = ()
+
+
+class AttemptStarted(Event, frozen=True, kw_only=True, tag="attempt.started"):
+    """Recorded before a step with `effects: at_most_once` runs: it is never issued again."""
+
+    at: Address
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt.failed"):
+    """An attempt failed and another follows at `retry_at_ms`, jitter included."""
+
+    at: Address
+    failure: Failure
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    retry_at_ms: int
+
+
+class RetryDue(Event, frozen=True, kw_only=True, tag="attempt.retry_due"):
+    """The back-off is over; the attempt `at` is outstanding from here on."""
+
+    at: Address
+
+
+class AttemptLost(Event, frozen=True, kw_only=True, tag="attempt.lost"):
+    """The runner ended before it reported; the attempt number rises, so a late report is void."""
+
+    at: Address
+    cause: str
+    counted: bool = False  # it ran alone, and neither node, host nor an operator ended it
+
+
+class AttemptStopping(Event, frozen=True, kw_only=True, tag="attempt.stopping"):
+    """A running attempt was told to stop, for the reason given (`Timeout`, `DeadlineExceeded`)."""
+
+    at: Address
+    failure: Failure
+    grace_until_ms: int
+
+
+class ScopeClosing(Event, frozen=True, kw_only=True, tag="scope.closing"):
+    """A scope's outcome is settled and what still ran in it was told to stop.
+
+    `visit` names the `foreach` whose items close, or is None for the scope itself. What follows
+    begins when all of `withdrawn` have ended or their grace is over. `failure` None: completed
+    early, by `any`, `at_least` or `end: terminate`.
+    """
+
+    scope: int
+    step: StepNumber | None = None
+    visit: int | None = None
+    failure: Failure | None = None
+    canceled: bool = False
+    withdrawn: tuple[Address, ...] = ()
+    grace_until_ms: int = 0
+
+
+class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt.ended"):
+    """An attempt that was told to stop is over; an output that came in time can be read."""
+
+    at: Address
+    returned: bool = False
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+
+
+class CancelRequested(Event, frozen=True, kw_only=True, tag="execution.cancel_requested"):
+    """Somebody asked the execution to end; the message's id makes the request idempotent."""
+
+    message_id: str
+    reason: str | None = None
+
+
+class ExecutionRedirected(Event, frozen=True, kw_only=True, tag="execution.redirected"):
+    """The definition's own `on_error` sent a failed root scope on to a step; once a run."""
+
+    failure: Failure
+    activated: tuple[Activation, ...] = ()
+
+
+class ExecutionCompleted(Event, frozen=True, kw_only=True, tag="execution.completed"):
+    """The root scope ended; the output is final."""
+
+    output: Value = None
+    recovered: Failure | None = None
+
+
+class ExecutionFailed(Event, frozen=True, kw_only=True, tag="execution.failed"):
+    """The execution ended without an output."""
+
+    failure: Failure
+
+
+class ExecutionCanceled(Event, frozen=True, kw_only=True, tag="execution.canceled"):
+    """The execution ended because somebody asked for it."""
+
+    reason: str | None = None
+
+
+class JoinReopened(Event, frozen=True, kw_only=True, tag="join.reopened"):
+    """An `at_least` join that had fired starts afresh: nothing on its way can still arrive."""
+
+    scope: int
+    step: StepNumber
+
+
+class OwnerChanged(Event, frozen=True, kw_only=True, tag="owner.changed"):
+    """A new owner issued attempts again that no runner knew of: these may have run twice."""
+
+    epoch: int
+    owner: str
+    reissued: tuple[Address, ...]
+
+
+ExecutionEvent: TypeAlias = (
+    ExecutionStarted
+    | StepCompleted
+    | StepSkipped
+    | StepFailed
+    | AttemptStarted
+    | AttemptFailed
+    | RetryDue
+    | AttemptLost
+    | AttemptStopping
+    | ScopeClosing
+    | AttemptEnded
+    | CancelRequested
+    | ExecutionRedirected
+    | ExecutionCompleted
+    | ExecutionFailed
+    | ExecutionCanceled
+    | JoinReopened
+    | OwnerChanged
+)

@@ -1,0 +1,489 @@
+"""How visits settle: completed, skipped, failed; alone or as items of a `foreach`.
+
+Each function chooses what follows, records it as one event, and looks whether the scope around
+has thereby ended. An item settles within its `foreach`; when the last of them has, the step
+settles as a whole, by the same functions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from heliostat.engine.errors import ExpressionError
+from heliostat.engine.expressions import Data
+from heliostat.engine.identity import Address
+from heliostat.engine.kernel.activation import (
+    Opening,
+    expression_failure,
+    item_context,
+    seed_of,
+)
+from heliostat.engine.kernel.closing import close_root, finish_root, withdraw
+from heliostat.engine.kernel.context import ScopeContext
+from heliostat.engine.kernel.events import (
+    Activation,
+    AttemptFailed,
+    Failure,
+    JoinReopened,
+    ScopeClosing,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+)
+from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, retries
+from heliostat.engine.kernel.routing import (
+    NoWay,
+    follow,
+    reopened_joins,
+    route,
+    stuck_join,
+    tolerated,
+)
+from heliostat.engine.kernel.state import Items, ScopeState, Settled, Visit
+from heliostat.engine.kernel.turn import Turn
+from heliostat.engine.plan.plan import Edge, ErrorClause, StepPlan
+from heliostat.engine.values import Value
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What a visit completes with: a report's facts, or a value that the kernel made."""
+
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    collected: bool = False
+    recovered: Failure | None = None
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    runner: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+NOTHING: Final = Result()
+
+
+# -- completing
+
+
+def complete(turn: Turn, at: Address, result: Result) -> None:
+    """A visit, or an item, has its output."""
+    scope, visit, step = turn.locate(at)
+    if scope.plan_scope is None:
+        _complete_item(turn, scope, at, result)
+        return
+    plan, state, now_ms = turn.plan, turn.state, turn.now_ms
+    items = visit.items if result.collected else None
+    settled = Settled(
+        visit=at.visit,
+        status="Completed",
+        output=items.outputs if items is not None else result.output,
+        output_bytes=items.output_bytes if items is not None else result.output_bytes,
+        extracts=result.extracts,
+        failure=result.recovered,
+        items=items,
+    )
+    context = ScopeContext(plan, state, scope, now_ms, settling=(step.number, settled))
+    opening = Opening(plan, state)
+    taken: tuple[Edge, ...] = ()
+    in_reach = True
+    try:
+        assigned, appended = _assignments(turn, step, at, context)
+        if assigned or appended:
+            longer = {name: [*context.vars[name], value] for name, value in appended.items()}
+            context = context.with_variables({**assigned, **longer})
+        if not step.terminate:
+            taken = route(plan, state, step, at, context)
+            in_reach = follow(
+                plan, state, opening, scope, step, context, taken=taken, status="Completed"
+            )
+    except ExpressionError as error:
+        fail(turn, at, expression_failure(error, step), output_allowed=False)
+        return
+    except NoWay as error:
+        failure = Failure(type="NoWayOn", message=str(error), step=step.id)
+        fail(turn, at, failure, output_allowed=False)
+        return
+    activated = tuple(opening.activated)
+    turn.emit(
+        StepCompleted(
+            at_ms=now_ms,
+            at=at,
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            runner=result.runner,
+            output=result.output,
+            output_bytes=result.output_bytes,
+            extracts=result.extracts,
+            collected=result.collected,
+            recovered=result.recovered,
+            stdout=result.stdout,
+            stderr=result.stderr,
+            assigned=assigned,
+            appended=appended,
+            taken=tuple(edge.number for edge in taken),
+            activated=activated,
+        ),
+        activated,
+    )
+    if step.terminate:
+        close_root(turn)
+        return
+    _settled(turn, scope, in_reach)
+
+
+def _assignments(
+    turn: Turn, step: StepPlan, at: Address, context: ScopeContext
+) -> tuple[dict[str, Value], dict[str, Value]]:
+    """The values of `assign`; all right sides see the old ones."""
+    if not step.assign and not step.append:
+        return {}, {}
+
+    def value_of(name: str, data: Data) -> Value:
+        seed = seed_of(turn.plan, turn.state, at, f"assign.{name}")
+        return data.evaluate(context.seeded(seed))
+
+    assigned = {name: value_of(name, data) for name, data in step.assign}
+    appended = {name: value_of(name, data) for name, data in step.append}
+    for name in appended:
+        if not isinstance(context.vars.get(name), list):
+            raise ExpressionError(f"variable {name!r} is not a list, nothing can be appended")
+    return assigned, appended
+
+
+def skip(turn: Turn, at: Address) -> None:
+    """A visit whose `when` was false, or whose needs are out of reach."""
+    scope, _, step = turn.locate(at)
+    plan, state = turn.plan, turn.state
+    settled = Settled(visit=at.visit, status="Skipped")
+    context = ScopeContext(plan, state, scope, turn.now_ms, settling=(step.number, settled))
+    opening = Opening(plan, state)
+    try:
+        taken = route(plan, state, step, at, context)
+        in_reach = follow(
+            plan, state, opening, scope, step, context, taken=taken, status="Skipped"
+        )
+    except ExpressionError as error:
+        fail(turn, at, expression_failure(error, step), output_allowed=False)
+        return
+    except NoWay as error:
+        failure = Failure(type="NoWayOn", message=str(error), step=step.id)
+        fail(turn, at, failure, output_allowed=False)
+        return
+    activated = tuple(opening.activated)
+    turn.emit(
+        StepSkipped(
+            at_ms=turn.now_ms,
+            at=at,
+            taken=tuple(edge.number for edge in taken),
+            activated=activated,
+        ),
+        activated,
+    )
+    _settled(turn, scope, in_reach)
+
+
+# -- failing
+
+
+def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = NOTHING) -> None:
+    """An attempt failed: another follows after a back-off, or the visit has failed for good."""
+    scope, visit, step = turn.locate(at)
+    failures = visit.failures + 1
+    if not retries(step.retry, failure, failures):
+        fail(turn, at, failure, result)
+        return
+    pause = backoff_ms(step.retry, failures, turn.state.execution_id, at)
+    turn.emit(
+        AttemptFailed(
+            at_ms=turn.now_ms,
+            at=at,
+            failure=_placed(failure, step, at, scope),
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            retry_at_ms=turn.now_ms + pause,
+        )
+    )
+
+
+def fail(
+    turn: Turn,
+    at: Address,
+    failure: Failure,
+    result: Result = NOTHING,
+    *,
+    output_allowed: bool = True,
+) -> None:
+    """A visit, or an item, has failed for good: its `on_error` is asked, then what is around."""
+    scope, visit, step = turn.locate(at)
+    failure = _placed(failure, step, at, scope)
+    if scope.plan_scope is None:
+        context = item_context(turn.plan, turn.state, scope, turn.now_ms)
+    else:
+        context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
+    try:
+        clause = matching(step.on_error, failure, context, output_allowed=output_allowed)
+        if clause is not None and clause.output is not None and not _was_item(visit, failure):
+            value = clause.output.evaluate(
+                context.seeded(seed_of(turn.plan, turn.state, at, "on_error"))
+            )
+            complete(turn, at, Result(output=value, recovered=failure))
+            return
+    except ExpressionError as error:
+        clause, failure = None, _placed(expression_failure(error, step), step, at, scope)
+    if clause is not None and clause.fail is not None and not _was_item(visit, failure):
+        failure = _placed(failure_of(clause, context, step.id), step, at, scope)
+    if scope.plan_scope is None:
+        _fail_item(turn, scope, at, failure, result)
+    elif clause is not None and clause.edge is not None:
+        _redirect(turn, scope, step, at, failure, clause, context, result)
+    else:
+        _fail_step(turn, scope, step, at, failure, result)
+
+
+def _was_item(visit: Visit, failure: Failure) -> bool:
+    """Whether a `foreach` as a whole fails with what an item's own clauses have seen already."""
+    return visit.items is not None and failure.item_index is not None
+
+
+def _redirect(
+    turn: Turn,
+    scope: ScopeState,
+    step: StepPlan,
+    at: Address,
+    failure: Failure,
+    clause: ErrorClause,
+    context: ScopeContext,
+    result: Result,
+) -> None:
+    """The step failed and its `on_error` leads to another one."""
+    plan, state = turn.plan, turn.state
+    assert clause.edge is not None
+    settled = Settled(visit=at.visit, status="Failed", failure=failure)
+    context = ScopeContext(plan, state, scope, turn.now_ms, settling=(step.number, settled))
+    opening = Opening(plan, state)
+    follow(
+        plan, state, opening, scope, step, context, taken=(clause.edge,), status="Failed"
+    )
+    activated = tuple(opening.activated)
+    _emit_failed(turn, at, failure, result, (clause.edge.number,), activated)
+    _settled(turn, scope, True)
+
+
+def _fail_step(
+    turn: Turn, scope: ScopeState, step: StepPlan, at: Address, failure: Failure, result: Result
+) -> None:
+    """Nothing caught the failure: the scope fails, unless a DAG can do without the step."""
+    plan, state = turn.plan, turn.state
+    if tolerated(plan, scope, step):
+        settled = Settled(visit=at.visit, status="Failed", failure=failure)
+        context = ScopeContext(plan, state, scope, turn.now_ms, settling=(step.number, settled))
+        opening = Opening(plan, state)
+        in_reach = follow(
+            plan, state, opening, scope, step, context, taken=(), status="Failed"
+        )
+        activated = tuple(opening.activated)
+        _emit_failed(turn, at, failure, result, (), activated)
+        _settled(turn, scope, in_reach)
+        return
+    _emit_failed(turn, at, failure, result)
+    close_root(turn, failure=failure)
+
+
+def _emit_failed(
+    turn: Turn,
+    at: Address,
+    failure: Failure,
+    result: Result,
+    taken: tuple[int, ...] = (),
+    activated: tuple[Activation, ...] = (),
+) -> None:
+    turn.emit(
+        StepFailed(
+            at_ms=turn.now_ms,
+            at=at,
+            failure=failure,
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            taken=taken,
+            activated=activated,
+        ),
+        activated,
+    )
+
+
+def _placed(failure: Failure, step: StepPlan, at: Address, scope: ScopeState) -> Failure:
+    """The failure with the place where it happened; one that has a place keeps it."""
+    if failure.step is not None and failure.attempt is not None:
+        return failure
+    return msgspec.structs.replace(
+        failure,
+        step=step.id,
+        attempt=at.attempt,
+        item_index=failure.item_index if failure.item_index is not None else scope.index,
+    )
+
+
+# -- items
+
+
+def _complete_item(turn: Turn, scope: ScopeState, at: Address, result: Result) -> None:
+    parent, visit, items = _foreach(turn, scope)
+    step = turn.plan.steps[at.step]
+    activated = _next_item(
+        turn, step, parent, visit, items, completed=items.completed + 1, failed=items.failed
+    )
+    turn.emit(
+        StepCompleted(
+            at_ms=turn.now_ms,
+            at=at,
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            runner=result.runner,
+            output=result.output,
+            output_bytes=result.output_bytes,
+            extracts=result.extracts,
+            recovered=result.recovered,
+            stdout=result.stdout,
+            stderr=result.stderr,
+            activated=activated,
+        ),
+        activated,
+    )
+    check_items(turn, parent, visit, None)
+
+
+def _fail_item(
+    turn: Turn, scope: ScopeState, at: Address, failure: Failure, result: Result
+) -> None:
+    parent, visit, items = _foreach(turn, scope)
+    step = turn.plan.steps[at.step]
+    activated = _next_item(
+        turn, step, parent, visit, items, completed=items.completed, failed=items.failed + 1
+    )
+    _emit_failed(turn, at, failure, result, (), activated)
+    check_items(turn, parent, visit, failure)
+
+
+def _foreach(turn: Turn, scope: ScopeState) -> tuple[ScopeState, Visit, Items]:
+    assert scope.parent is not None
+    parent = turn.state.scopes[scope.parent[0]]
+    visit = parent.active[scope.parent[1], scope.parent[2]]
+    assert visit.items is not None
+    return parent, visit, visit.items
+
+
+def _next_item(
+    turn: Turn,
+    step: StepPlan,
+    parent: ScopeState,
+    visit: Visit,
+    items: Items,
+    *,
+    completed: int,
+    failed: int,
+) -> tuple[Activation, ...]:
+    """The item that takes the place of one that settles, unless the outcome is settled."""
+    if items.closing or items.next_index >= items.width:
+        return ()
+    if _outcome(step, items.width, completed, failed) is not None:
+        return ()
+    opening = Opening(turn.plan, turn.state)
+    opening.next_item(step, parent, visit, items, turn.now_ms)
+    return tuple(opening.activated)
+
+
+def _outcome(step: StepPlan, width: int, completed: int, failed: int) -> bool | None:
+    """Whether a `foreach` has completed (True), failed (False), or goes on (None)."""
+    assert step.foreach is not None
+    completion = step.foreach.completion
+    match completion.kind:
+        case "all":
+            return False if failed else True if completed == width else None
+        case "all_done":
+            return True if completed + failed == width else None
+        case "any" | "at_least":
+            if completed >= completion.count:
+                return True
+            return False if width - failed < completion.count else None
+
+
+def check_items(
+    turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None
+) -> None:
+    """After an item has settled: close the `foreach` if that decides it, and finish it if none of
+    its items is in flight any more. `failure` is the latest item's."""
+    items = visit.items
+    assert items is not None
+    step = turn.plan.steps[visit.step]
+    if not items.closing:
+        outcome = _outcome(step, items.width, items.completed, items.failed)
+        if outcome is None:
+            return
+        if items.in_flight:
+            close_items(turn, parent, visit, None if outcome else failure)
+            return
+        at = Address(parent.number, visit.step, visit.visit)
+        if outcome:
+            complete(turn, at, Result(collected=True))
+        else:
+            assert failure is not None
+            fail(turn, at, failure)
+        return
+    finish_items(turn, parent, visit)
+
+
+def close_items(
+    turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None
+) -> None:
+    """The outcome of a `foreach` is settled: withdraw the items that are still in flight."""
+    items = visit.items
+    assert items is not None
+    scopes = turn.state.scopes
+    numbers = range(items.first_scope, items.first_scope + items.next_index)
+    withdrawn, grace_ms = withdraw(turn, (scopes[n] for n in numbers if n in scopes))
+    turn.emit(
+        ScopeClosing(
+            at_ms=turn.now_ms,
+            scope=parent.number,
+            step=visit.step,
+            visit=visit.visit,
+            failure=failure,
+            withdrawn=withdrawn,
+            grace_until_ms=turn.now_ms + grace_ms,
+        )
+    )
+    finish_items(turn, parent, visit)
+
+
+def finish_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
+    """Settle a closing `foreach` as a whole, once none of its items is in flight."""
+    items = visit.items
+    assert items is not None and items.closing
+    if items.in_flight or turn.state.closing is not None:
+        return
+    at = Address(parent.number, visit.step, visit.visit)
+    if items.failure is not None:
+        fail(turn, at, items.failure)
+    else:
+        complete(turn, at, Result(collected=True))
+
+
+# -- what is around
+
+
+def _settled(turn: Turn, scope: ScopeState, in_reach: bool) -> None:
+    """After a visit of a scope has settled: has the scope ended?"""
+    if not in_reach:
+        failure = scope.last_failure
+        assert failure is not None
+        close_root(turn, failure=failure)
+        return
+    for number in reopened_joins(turn.plan, scope):
+        turn.emit(JoinReopened(at_ms=turn.now_ms, scope=scope.number, step=number))
+    if scope.active:
+        return
+    finish_root(turn, failure=stuck_join(turn.plan, scope), canceled=False)

@@ -1,0 +1,103 @@
+"""Stimuli: all that can reach an execution from outside, the clock included."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from heliostat.engine.identity import Address
+from heliostat.engine.kernel.events import Failure
+from heliostat.engine.values import Value
+
+
+class Stimulus(Struct, frozen=True, kw_only=True):
+    """Something happened at `now_ms`; the kernel has no other clock."""
+
+    now_ms: int
+
+
+class Start(Stimulus, frozen=True, kw_only=True):
+    """A new execution is asked for; decides nothing where one exists."""
+
+    execution_id: str
+    input: Value = None
+    input_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    tags: dict[str, str] = {}
+
+
+class StepReturned(Stimulus, frozen=True, kw_only=True):
+    """A runner's attempt returned. Late and repeated reports decide nothing."""
+
+    at: Address
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    runner: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+class StepRaised(Stimulus, frozen=True, kw_only=True):
+    """A runner's attempt raised, or what it returned could not be stored."""
+
+    at: Address
+    failure: Failure
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    runner: str | None = None
+
+
+class StepLost(Stimulus, frozen=True, kw_only=True):
+    """The runner of an attempt ended without a report."""
+
+    at: Address
+    cause: str
+    counted: bool = False  # it ran alone, and neither node, host nor an operator ended it
+
+
+class StepTimedOut(Stimulus, frozen=True, kw_only=True):
+    """An attempt has run for its `timeout`, as the lane measured it."""
+
+    at: Address
+
+
+class StepStopped(Stimulus, frozen=True, kw_only=True):
+    """An attempt that was told to stop is over and left no output."""
+
+    at: Address
+
+
+class Woke(Stimulus, frozen=True, kw_only=True):
+    """`ExecutionState.wake_at_ms` has passed."""
+
+
+class Cancel(Stimulus, frozen=True, kw_only=True):
+    """Somebody asks the execution to end."""
+
+    message_id: str
+    reason: str | None = None
+
+
+class TakenOver(Stimulus, frozen=True, kw_only=True):
+    """A new owner has loaded the execution; `known` are the attempts that runners hold or run."""
+
+    epoch: int
+    owner: str
+    known: frozenset[Address] = frozenset()
+
+
+AnyStimulus: TypeAlias = (
+    Start
+    | StepReturned
+    | StepRaised
+    | StepLost
+    | StepTimedOut
+    | StepStopped
+    | Woke
+    | Cancel
+    | TakenOver
+)

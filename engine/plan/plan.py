@@ -1,0 +1,214 @@
+"""What a plan is: integer-indexed steps, resolved edges, compiled expressions.
+
+Numbers of scopes, steps and edges come from the numbering stored with the version and never
+change: events speak in them. Tuples are indexed by these numbers. Scope 0 is the root. A plan
+holds closures and is therefore made anew in each process from the stored definition and numbering.
+
+Invariants, kept by `compile.py`: `plan.steps[n].number == n`; the steps of a scope are listed in
+the order written; `edge.source` and `edge.target` lie in one scope; a step of a DAG scope has
+`needs` and no `routes`, one of a state machine the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from heliostat.engine.expressions import Data, Expression, Read
+from heliostat.engine.values import Json
+
+END: Final = -1
+"""The reserved target of an edge that ends its token."""
+
+ScopeNumber: TypeAlias = int
+StepNumber: TypeAlias = int
+EdgeNumber: TypeAlias = int
+
+StepKind = Literal["activity", "decision", "timer"]
+Notation = Literal["state_machine", "dag"]
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """What one attempt needs of a node; the empty one runs on a warm runner."""
+
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    memory: int | None = None  # bytes
+    custom: Mapping[str, float] = {}
+
+    @property
+    def any(self) -> bool:
+        return bool(self.num_cpus or self.num_gpus or self.memory or self.custom)
+
+
+class Retry(Struct, frozen=True, kw_only=True):
+    """Which failures of an attempt are followed by another attempt, and after which back-off.
+
+    `on` empty means every error but the reserved ones that repeat themselves; names match
+    anywhere along the error's MRO.
+    """
+
+    max_attempts: int = 1
+    initial_ms: int = 1_000
+    factor: float = 2.0
+    max_ms: int = 60_000
+    jitter: bool = True
+    on: tuple[str, ...] = ()
+    never_on: tuple[str, ...] = ()
+
+
+class Join(Struct, frozen=True):
+    """When a step with several ways into it starts; `count` belongs to `at_least`."""
+
+    kind: Literal["any", "all", "at_least", "all_done"]
+    count: int = 1
+
+
+class Completion(Struct, frozen=True):
+    """When a `foreach` (later: a `parallel`) is complete; `count` belongs to `at_least`."""
+
+    kind: Literal["all", "any", "at_least", "all_done"] = "all"
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A way from one step to another of its scope, or to `END`; `when` None is always open."""
+
+    number: EdgeNumber
+    source: StepNumber
+    target: StepNumber  # or END
+    when: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorClause:
+    """One entry of `on_error`: the first whose `error` and `when` fit wins.
+
+    Exactly one of `edge`, `output`, `fail` says what follows. For the definition's own clauses
+    `next` is a step of the root scope, held in `edge` with `source == END`.
+    """
+
+    error: str | None = None
+    when: Expression | None = None
+    edge: Edge | None = None
+    output: Data | None = None
+    fail: tuple[Data, Data] | None = None  # type, message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreach:
+    """The list that a step runs over, and how."""
+
+    items: Expression
+    alias: str | None  # `as:`
+    concurrency: int
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What a runner is to call; merged from the decorator and the definition at registration."""
+
+    target: str  # `module:function`, or a registered name
+    effects: Literal["at_least_once", "at_most_once"] = "at_least_once"
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """A durable wake-up: a duration from the visit's activation, or an instant."""
+
+    duration: Data | None = None
+    until: Data | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """One step. Fields in the order in which a visit passes them."""
+
+    number: StepNumber
+    id: str
+    scope: ScopeNumber
+    kind: StepKind
+    # once per visit
+    join: Join
+    needs: tuple[StepNumber, ...] = ()
+    dependents: tuple[StepNumber, ...] = ()
+    when: Expression | None = None
+    deadline: Data | None = None
+    foreach: Foreach | None = None
+    # once per item, or per visit without `foreach`
+    input: Data | None = None
+    activity: Activity | None = None
+    timer: Timer | None = None
+    timeout_ms: int | None = None
+    grace_ms: int = 10_000
+    output: Data | None = None  # a decision's own
+    fail: tuple[Data, Data] | None = None  # type, message
+    retry: Retry = Retry()
+    # once per visit again
+    on_error: tuple[ErrorClause, ...] = ()
+    assign: tuple[tuple[str, Data], ...] = ()
+    append: tuple[tuple[str, Data], ...] = ()  # `assign: {name: {append: …}}`
+    split: Literal["first", "all"] = "first"
+    routes: tuple[Edge, ...] = ()  # in order of evaluation; a default (`when` None) comes last
+    terminate: bool = False  # `end: terminate`
+    arrivals: tuple[EdgeNumber, ...] = ()
+    """Edges into this step, `next` and `on_error`; a state machine's joins count over them."""
+    reads: tuple[Read, ...] = ()
+    """What expressions anywhere in the plan read of this step's output."""
+
+    @property
+    def error_edges(self) -> tuple[Edge, ...]:
+        """The edges that `on_error` may take."""
+        return tuple(clause.edge for clause in self.on_error if clause.edge is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopePlan:
+    """A lexical scope: the root, later bodies and branches. One notation each."""
+
+    number: ScopeNumber
+    notation: Notation
+    steps: tuple[StepNumber, ...]
+    start: tuple[StepNumber, ...]  # a state machine's one, a DAG's roots
+    variables: Mapping[str, Data]  # declared here, with initial values
+    output: Data | None = None
+    ends: tuple[StepNumber, ...] = ()
+    """Possible end steps: they fix the shape of a default output (one: its output, else a map)."""
+    reachable: Mapping[StepNumber, frozenset[StepNumber]] = field(default_factory=dict)
+    """From each step of a state machine, the steps that a token there may still come to (itself
+    only when on a loop): tells a join that a way into it can no longer send."""
+
+
+Validate: TypeAlias = Callable[[Json], str | None]
+"""Checks a value against a JSON Schema: None, or one sentence that names the place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A definition's version, ready to run."""
+
+    namespace: str
+    id: str
+    version: str
+    content_hash: str
+    scopes: tuple[ScopePlan, ...]
+    steps: tuple[StepPlan, ...]
+    edges: tuple[Edge, ...]
+    validate_input: Validate | None = None
+    validate_output: Validate | None = None
+    on_error: tuple[ErrorClause, ...] = ()
+    deadline: Data | None = None
+    input_reads: tuple[Read, ...] = ()
+    code: str | None = None  # the blob with the modules shipped with this version
+    tags: Mapping[str, str] = field(default_factory=dict)
+    step_by_id: Mapping[str, StepNumber] = field(default_factory=dict)
+
+    @property
+    def root(self) -> ScopePlan:
+        return self.scopes[0]

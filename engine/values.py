@@ -1,0 +1,122 @@
+"""Values that travel: JSON trees whose leaves may be references to blobs.
+
+The journal, the lanes to the runners and the snapshots all write values with the two codecs here.
+A host copies references and never follows them; nothing in `engine/` unpickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+Json: TypeAlias = Any
+"""A JSON value: dict with str keys, list, str, int, float, bool or None."""
+
+Value: TypeAlias = Any
+"""A `Json` tree whose leaves may be `Reference`s (and, in recorded inputs, `Held`s)."""
+
+Encoding: TypeAlias = Literal["json", "arrow", "numpy", "pandas", "pickle"]
+
+INLINE_BYTES_MAX: Final = 64 * 1024
+"""A larger JSON value becomes a blob of its own: histories stay small and cheap to load."""
+
+EXTRACT_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What expressions may read of a large value, per path."""
+
+
+class Reference:
+    """A claim check: names a blob that holds a value in place of the value itself.
+
+    Not a Struct, so that the codecs meet it as a foreign leaf anywhere in an untyped tree.
+    """
+
+    __slots__ = ("blob", "bytes", "encoding")
+
+    def __init__(self, blob: str, encoding: Encoding, bytes: int) -> None:
+        self.blob = blob  # `namespace/hash`
+        self.encoding = encoding
+        self.bytes = bytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and (self.blob, self.encoding) == (
+            other.blob,
+            other.encoding,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.blob, self.encoding))
+
+    def __repr__(self) -> str:
+        return f"Reference({self.blob!r}, {self.encoding!r}, {self.bytes})"
+
+
+class Held:
+    """A large value that an earlier event of the same execution already holds.
+
+    Stands in recorded inputs in place of a copy: `at` names the visit whose output it is, or is
+    `None` for the execution's input; `path` leads from that value to the part meant.
+    """
+
+    __slots__ = ("at", "path")
+
+    def __init__(self, at: tuple[int, int, int] | None, path: tuple[str | int, ...] = ()) -> None:
+        self.at = at  # (scope instance, step, visit)
+        self.path = path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and (self.at, self.path) == (other.at, other.path)
+
+    def __hash__(self) -> int:
+        return hash((self.at, self.path))
+
+    def __repr__(self) -> str:
+        return f"Held({self.at!r}, {self.path!r})"
+
+
+_REFERENCE_CODE: Final = 1
+_HELD_CODE: Final = 2
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder().decode
+
+
+def _to_ext(leaf: Any) -> Any:
+    if isinstance(leaf, Reference):
+        return msgspec.msgpack.Ext(_REFERENCE_CODE, _pack((leaf.blob, leaf.encoding, leaf.bytes)))
+    if isinstance(leaf, Held):
+        return msgspec.msgpack.Ext(_HELD_CODE, _pack((leaf.at, leaf.path)))
+    raise NotImplementedError(f"{type(leaf).__name__} is not a value of a workflow")
+
+
+def _from_ext(code: int, data: memoryview) -> Any:
+    if code == _REFERENCE_CODE:
+        return Reference(*_unpack(data))
+    if code == _HELD_CODE:
+        at, path = _unpack(data)
+        return Held(None if at is None else tuple(at), tuple(path))
+    raise ValueError(f"unknown extension {code} in a stored value")
+
+
+def encoder() -> msgspec.msgpack.Encoder:
+    """A MessagePack encoder that knows the foreign leaves of values."""
+    return msgspec.msgpack.Encoder(enc_hook=_to_ext)
+
+
+def decoder(type: Any = Any) -> msgspec.msgpack.Decoder[Any]:
+    """A MessagePack decoder for `type` that knows the foreign leaves of values."""
+    return msgspec.msgpack.Decoder(type, ext_hook=_from_ext)
+
+
+def to_json(value: Value) -> Json:
+    """For people and the wire: references become `{"$blob": …}` objects, held values `{"$held": …}`."""
+    if isinstance(value, Reference):
+        return {"$blob": value.blob, "encoding": value.encoding, "bytes": value.bytes}
+    if isinstance(value, Held):
+        return {"$held": "input" if value.at is None else list(value.at), "path": list(value.path)}
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return value
