@@ -1,14 +1,9 @@
-"""Names of things: executions, shards, addresses within an execution, fresh ids.
-
-Pure but for `new_id`, which draws randomness and is for the rim only.
+"""Names of things: executions, shards, addresses within an execution.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import time
-import uuid
 from typing import NamedTuple
 from zlib import crc32
 
@@ -52,11 +47,3 @@ def idempotency_key(key: ExecutionKey, step_id: str, at: Address) -> str:
     """Names one effect through all attempts at a visit: `namespace/execution:scope:step:visit`."""
     return f"{key.namespace}/{key.execution_id}:{at.scope}:{step_id}:{at.visit}"
 
-
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562): ids made later sort later, so that an index grows at its end."""
-    millis = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (millis & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68) << 64
-    value |= 0b10 << 62 | random & (1 << 62) - 1
-    return str(uuid.UUID(int=value))
