@@ -31,10 +31,10 @@ def chains(client: Any, count: int) -> dict[str, float]:
     definition = client.register(FOLDER / "chain.yaml")
     begun = time.perf_counter()
     handles = client.start_many(definition, [{"n": index} for index in range(count)])
-    expected = {handle.execution_id: index + 3 for index, handle in enumerate(handles)}
+    expected = {handle.id: index + 3 for index, handle in enumerate(handles)}
     ends = []
-    for handle, output in client.results(handles, timeout=RESULT_TIMEOUT_S):
-        assert output == expected[handle.execution_id]
+    for handle in client.results(handles, timeout=RESULT_TIMEOUT_S):
+        assert handle.result() == expected[handle.id]
         ends.append(time.perf_counter() - begun)
     assert len(ends) == count
     return {
@@ -71,12 +71,12 @@ def killed_host(client: Any, count: int) -> dict[str, float]:
     ledger = Path(tempfile.mkdtemp(prefix="heliostat-bench-")) / "ledger"
     inputs = [{"n": index, "ledger": str(ledger)} for index in range(count)]
     handles = client.start_many(definition, inputs)
-    expected = {handle.execution_id: index + 3 for index, handle in enumerate(handles)}
+    expected = {handle.id: index + 3 for index, handle in enumerate(handles)}
     killed_at = resumed_s = 0.0
     seen: dict[str, int] = {}
-    for handle, output in client.results(handles, timeout=RESULT_TIMEOUT_S):
-        assert handle.execution_id not in seen, "an end was delivered twice"
-        seen[handle.execution_id] = output
+    for handle in client.results(handles, timeout=RESULT_TIMEOUT_S):
+        assert handle.id not in seen, "an end was delivered twice"
+        seen[handle.id] = handle.result()
         if killed_at and not resumed_s and time.perf_counter() - killed_at > 0.1:
             resumed_s = time.perf_counter() - killed_at
         if not killed_at and len(seen) >= count // 5:
@@ -84,7 +84,7 @@ def killed_host(client: Any, count: int) -> dict[str, float]:
                 os.kill(host["pid"], signal.SIGKILL)
             killed_at = time.perf_counter()
     lines = ledger.read_text().split()
-    effects = {f"{handle.execution_id}:{step}" for handle in handles for step in "abc"}
+    effects = {f"{handle.id}:{step}" for handle in handles for step in "abc"}
     return {
         "resumed_s": resumed_s,
         "lost": sum(1 for key in expected if key not in seen),

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.journal.protocol import ExecutionStatus
 from heliostat.engine.kernel.events import Failure
+from heliostat.engine.status import ExecutionStatus
 from heliostat.engine.values import Value, decoder, encoder
 
 _T = TypeVar("_T")

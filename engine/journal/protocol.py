@@ -8,28 +8,12 @@ about them. Blobs have a port of their own in `blobs.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from heliostat.engine.identity import ExecutionKey
-
-ExecutionStatus = Literal[
-    "Pending",
-    "Running",
-    "Waiting",
-    "Paused",
-    "Compensating",
-    "Completed",
-    "Failed",
-    "Canceled",
-    "Compensated",
-    "CompensationFailed",
-]
-
-TERMINAL: frozenset[str] = frozenset(
-    {"Completed", "Failed", "Canceled", "Compensated", "CompensationFailed"}
-)
+from heliostat.engine.status import ExecutionStatus
 
 
 class JournalInfo(Struct, frozen=True, kw_only=True):

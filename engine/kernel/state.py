@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from heliostat.engine.identity import Address
-from heliostat.engine.journal.protocol import TERMINAL, ExecutionStatus
+from heliostat.engine.status import TERMINAL, ExecutionStatus
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.values import Held, Value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonpath_rfc9535 as oracle
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from heliostat.engine.expressions import (
     print_expression,
 )
 
-oracle = pytest.importorskip("jsonpath_rfc9535")
+
 
 NAMES = ("a", "b", "c d", "é", "0")
 scalars = st.sampled_from([None, True, False, 0, 1, -1, 2, 1.0, 2.5, "", "a", "b", "ab", "é", "1"])
