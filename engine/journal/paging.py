@@ -1,0 +1,50 @@
+"""Cursors of execution lists: what every backend gives out and takes back.
+
+Lists run newest first by `(created_at_ms, number)`, where a journal numbers executions in the
+order it created them. Neither ever changes, so pages neither repeat nor skip while executions are
+added.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ..errors import InputError
+from .protocol import ExecutionQuery
+
+LIMIT_MAX: Final = 1_000
+"""Rows of one page: bounds how long a read holds its view of the database."""
+
+
+class Cursor(NamedTuple):
+    """The last execution of a page."""
+
+    created_at_ms: int
+    number: int
+
+    def encode(self) -> str:
+        return f"{self.created_at_ms}-{self.number}"
+
+
+def decode_cursor(text: str) -> Cursor:
+    """Raises `InputError` for a text that no page gave out."""
+    created_at_ms, dash, number = text.partition("-")
+    if not (dash and _is_count(created_at_ms) and _is_count(number)):
+        raise InputError(f"{text!r} is not a cursor; pass on `next_cursor` of the page before")
+    return Cursor(int(created_at_ms), int(number))
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19  # below 2**63
+
+
+def check_query(query: ExecutionQuery) -> Cursor | None:
+    """Where the page begins; raises `InputError`."""
+    check_limit(query.limit)
+    return None if query.cursor is None else decode_cursor(query.cursor)
+
+
+def check_limit(limit: int) -> None:
+    """Raises `InputError` for a limit outside 1 … `LIMIT_MAX`."""
+    if not 1 <= limit <= LIMIT_MAX:
+        raise InputError(f"limit is {limit}; it must be between 1 and {LIMIT_MAX:,}")

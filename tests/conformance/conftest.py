@@ -1,0 +1,96 @@
+"""Every backend of a port, opened the same way; a new backend is a new class here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.journal.protocol import ExecutionQuery, Journal
+from heliostat.engine.journal.sqlite import open_sqlite
+
+
+class Backend(Protocol):
+    """Where journals of one kind come from."""
+
+    def open(self) -> Journal: ...
+
+    async def reopen(self, journal: Journal) -> Journal:
+        """Close and open again, as far as the backend outlives its object."""
+        ...
+
+
+class MemoryBackend:
+    def open(self) -> Journal:
+        return MemoryJournal(deployment_id="d-1", shard_count=4)
+
+    async def reopen(self, journal: Journal) -> Journal:
+        return journal
+
+
+class SqliteBackend:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.db"
+
+    def open(self) -> Journal:
+        return open_sqlite(self.path, deployment_id="d-1", shard_count=4)
+
+    async def reopen(self, journal: Journal) -> Journal:
+        await journal.close()
+        return self.open()
+
+
+def backend_named(name: str, folder: Path) -> Backend:
+    return SqliteBackend(folder) if name == "sqlite" else MemoryBackend()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    return backend_named(request.param, tmp_path)
+
+
+@pytest.fixture
+async def journal(backend: Backend) -> AsyncIterator[Journal]:
+    """An empty journal; whatever a test did to it, the clauses hold at its end."""
+    journal = backend.open()
+    yield journal
+    await check_clauses(journal)
+    await journal.close()
+
+
+async def check_clauses(journal: Journal) -> None:
+    """What is true of every journal at every time, seen through its own reads."""
+    histories: dict[object, list[bytes]] = {}
+    for shard in await journal.shards():
+        followed = await journal.follow(shard.shard, after_position=0, limit=100_000)
+        assert [event.position for event in followed] == list(range(1, len(followed) + 1))
+        for event in followed:
+            history = histories.setdefault(event.key, [])
+            history.append(event.body)
+            assert event.seq == len(history), "a shard has the events of an execution in order"
+    counted: dict[str, int] = {}
+    namespaces = {key[0] for key in histories}  # type: ignore[index]
+    for namespace in namespaces:
+        cursor = None
+        while True:
+            query = ExecutionQuery(namespace=namespace, cursor=cursor, limit=1_000)
+            page = await journal.list_executions(query)
+            for row in page.rows:
+                stored = await journal.load(row.key)
+                assert stored is not None
+                assert stored.row == row
+                history = histories.pop(row.key)
+                after = 0 if stored.snapshot is None else stored.snapshot.seq
+                assert list(stored.events) == history[after:]
+                assert stored.last_seq == len(history)
+                read = await journal.read(row.key, after_seq=0, limit=100_000)
+                assert list(read) == list(enumerate(history, start=1))
+                counted[row.status] = counted.get(row.status, 0) + 1
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    assert not histories, "every execution with events has a row"
+    assert dict(await journal.count_executions()) == counted

@@ -1,0 +1,254 @@
+"""Any sequence of claims, appends right and wrong, and reopenings: the journal follows a model."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.journal.protocol import (
+    Append,
+    AppendResult,
+    ExecutionQuery,
+    ExecutionRow,
+    Journal,
+    Message,
+    ShardBatch,
+)
+from heliostat.engine.journal.sqlite import open_sqlite
+
+SHARDS = ("0", "1", "own")
+HOMES = {"a": "0", "b": "0", "c": "1", "d": "own"}  # executions and the shards they hash to
+STATUSES = ("Running", "Waiting", "Completed")
+
+wishes = st.lists(  # what a turn appends: (execution, is `after_seq` off, events, status, messages)
+    st.tuples(
+        st.sampled_from(sorted(HOMES)),
+        st.sampled_from([0, 0, 0, 0, 1, -1]),
+        st.integers(0, 3),
+        st.sampled_from([*STATUSES, None]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+class Model:
+    """What a journal is, but for being a journal."""
+
+    def __init__(self) -> None:
+        self.epochs = dict.fromkeys(SHARDS, 0)
+        self.events: dict[str, list[tuple[str, bytes]]] = {shard: [] for shard in SHARDS}
+        self.rows: dict[str, ExecutionRow] = {}
+        self.messages: dict[str, Message] = {}
+
+    def history(self, id: str) -> list[bytes]:
+        return [body for name, body in self.events[HOMES[id]] if name == id]
+
+    def append(self, batch: ShardBatch) -> tuple[bool, set[ExecutionKey]]:
+        """Whether it is fenced, and the conflicts."""
+        if not batch.epoch == self.epochs[batch.shard] > 0:
+            return True, set()
+        seqs = {a.key: len(self.history(a.key.execution_id)) for a in batch.appends}
+        conflicts = set()
+        for append in batch.appends:
+            if append.after_seq != seqs[append.key]:
+                conflicts.add(append.key)
+            seqs[append.key] += len(append.events)
+        for append in (a for a in batch.appends if a.key not in conflicts):
+            id = append.key.execution_id
+            self.events[batch.shard] += [(id, body) for body in append.events]
+            self.rows[id] = append.row or self.rows[id]
+            self.messages |= {message.id: message for message in append.sent}
+            self.messages = {k: v for k, v in self.messages.items() if k not in append.received}
+        return False, conflicts
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Two claimants hold epochs of all shards, and do not hear when they lose them."""
+
+    durable: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = Path(tempfile.mkdtemp())
+        self.model = Model()
+        self.held = [dict.fromkeys(SHARDS, 0), dict.fromkeys(SHARDS, 0)]
+        self.fresh = 0
+        self.journal = self.open()
+
+    def open(self) -> Journal:
+        if self.durable:
+            return open_sqlite(self.folder / "journal.db", shard_count=2)
+        return MemoryJournal(shard_count=2)
+
+    def teardown(self) -> None:
+        self.runner.run(self.journal.close())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    @rule(
+        host=st.sampled_from([0, 1]), shard=st.sampled_from(SHARDS), off=st.sampled_from([0, 0, 1])
+    )
+    def claim(self, host: int, shard: str, off: int) -> None:
+        epoch = self.model.epochs[shard] + off
+        claim = self.runner.run(self.journal.claim(shard, owner=f"host-{host}", after_epoch=epoch))
+        assert (claim is None) == (off != 0)
+        if claim is not None:
+            self.model.epochs[shard] += 1
+            self.held[host][shard] = claim.epoch
+            assert claim.epoch == self.model.epochs[shard]
+            assert claim.next_position == len(self.model.events[shard]) + 1
+
+    @rule(host=st.sampled_from([0, 1]), wishes=wishes)
+    def append(self, host: int, wishes: list[Any]) -> None:
+        self.expect([self.batches(host, wishes)])
+
+    @rule(wishes=st.tuples(wishes, wishes, wishes))
+    def append_at_once(self, wishes: tuple[list[Any], ...]) -> None:
+        """Three calls to three shards each, accepted in one moment, in this order."""
+        calls = []
+        for shard, wish in zip(SHARDS, wishes, strict=True):
+            mine = [each for each in wish if HOMES[each[0]] == shard]
+            calls.append(self.batches(0, mine))
+        self.expect(calls)
+
+    def expect(self, calls: list[list[ShardBatch]]) -> None:
+        async def all_calls() -> list[AppendResult]:
+            return await asyncio.gather(*(self.journal.append(call) for call in calls))
+
+        for call, result in zip(calls, self.runner.run(all_calls()), strict=True):
+            fenced, conflicts = set(), set()
+            for batch in call:
+                is_fenced, conflicting = self.model.append(batch)
+                conflicts |= conflicting
+                if is_fenced:
+                    fenced.add(batch.shard)
+            stored = {batch.shard for batch in call} - fenced
+            assert result == AppendResult(
+                fenced=frozenset(fenced),
+                conflicts=frozenset(conflicts),
+                next_positions={s: len(self.model.events[s]) + 1 for s in stored},
+            )
+
+    def batches(self, host: int, wishes: list[Any]) -> list[ShardBatch]:
+        appends: dict[str, list[Append]] = {}
+        seqs = {id: len(self.model.history(id)) for id in HOMES}
+        for id, off, count, status, sends, receives in wishes:
+            after_seq = max(seqs[id] + off, 0)
+            if after_seq == 0:  # creates
+                count, status = max(count, 1), status or "Running"
+            appends.setdefault(HOMES[id], []).append(
+                self.one_append(id, after_seq, count, status, sends, receives)
+            )
+            seqs[id] += count
+        return [
+            ShardBatch(
+                shard=shard,
+                epoch=self.held[host][shard],
+                first_position=len(self.model.events[shard]) + 1,
+                appends=tuple(of_shard),
+            )
+            for shard, of_shard in appends.items()
+        ]
+
+    def one_append(
+        self, id: str, after_seq: int, count: int, status: Any, sends: bool, receives: bool
+    ) -> Append:
+        key = ExecutionKey("default", id)
+        self.fresh += 1
+        row = None
+        if status is not None:
+            row = ExecutionRow(
+                key=key,
+                shard=HOMES[id],
+                definition="d",
+                version=str(self.fresh),
+                status=status,
+                busy=count,
+                wake_at_ms=self.fresh if status == "Waiting" else None,
+                created_at_ms=ord(id),
+                tags={"status": status},
+            )
+        sent: tuple[Message, ...] = ()
+        if sends:
+            sent = (
+                Message(
+                    id=f"m-{self.fresh}",
+                    sender_shard=HOMES[id],
+                    receiver=ExecutionKey("default", "a"),
+                    sent_at_ms=self.fresh,
+                    body=b"",
+                ),
+            )
+        return Append(
+            key=key,
+            after_seq=after_seq,
+            events=tuple(f"{id}{self.fresh}.{n}".encode() for n in range(count)),
+            row=row,
+            sent=sent,
+            received=tuple(list(self.model.messages)[:1]) if receives else (),
+        )
+
+    @rule()
+    def reopen(self) -> None:
+        if self.durable:
+            self.runner.run(self.journal.close())
+            self.journal = self.open()
+
+    @invariant()
+    def same_histories(self) -> None:
+        self.runner.run(self.compare())
+
+    async def compare(self) -> None:
+        journal, model = self.journal, self.model
+        for id in HOMES:
+            stored = await journal.load(ExecutionKey("default", id))
+            assert (stored.row if stored else None) == model.rows.get(id)
+            assert list(stored.events if stored else ()) == model.history(id)
+        for shard in SHARDS:
+            followed = await journal.follow(shard, after_position=0)
+            assert [(e.key.execution_id, e.body) for e in followed] == model.events[shard]
+            outgoing = await journal.outgoing(shard)
+            assert outgoing == [m for m in model.messages.values() if m.sender_shard == shard]
+            rows = [r for r in model.rows.values() if r.shard == shard]
+            busy = await journal.load_busy(shard, after=None, limit=9)
+            assert {each.row.key for each in busy} == {r.key for r in rows if r.busy}
+            due = await journal.due(shard, until_ms=self.fresh, limit=9)
+            assert due == sorted((r.wake_at_ms, r.key) for r in rows if r.wake_at_ms is not None)
+        for status in STATUSES:
+            query = ExecutionQuery(namespace="default", tags={"status": status})
+            listed = (await journal.list_executions(query)).rows
+            tagged = [r for r in model.rows.values() if r.tags == {"status": status}]
+            assert list(listed) == sorted(tagged, key=lambda r: -r.created_at_ms)
+        counts = {s: sum(r.status == s for r in model.rows.values()) for s in STATUSES}
+        assert await journal.count_executions() == {s: n for s, n in counts.items() if n}
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite", "sqlite that forgets"])
+def test_journal_follows_the_model(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    durable = backend != "memory"
+    examples = 30 if durable else 60
+    if backend == "sqlite that forgets":  # what it appended itself, too, has to be looked up
+        monkeypatch.setattr("heliostat.engine.journal.sqlite.append.KNOWN_MAX", 1)
+    machine = type("Machine", (JournalMachine,), {"durable": durable})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

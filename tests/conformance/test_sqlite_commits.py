@@ -1,0 +1,142 @@
+"""How the SQLite journal commits: together, in few statements, beside readers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.journal.protocol import Append, AppendResult, ExecutionRow, ShardBatch
+from heliostat.engine.journal.sqlite import SqliteJournal, open_sqlite
+from heliostat.engine.journal.sqlite.threads import ServiceThread
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    journal = open_sqlite(tmp_path / "journal.db")
+    for shard in range(16):
+        await journal.claim(str(shard), owner="host", after_epoch=0)
+    yield journal
+    await journal.close()
+
+
+async def append(
+    journal: SqliteJournal,
+    shard: int,
+    count: int = 1,
+    *,
+    after_seq: int = 0,
+    position: int = 1,
+    epoch: int = 1,
+) -> AppendResult:
+    """Events for `count` executions of a shard; they are created, or go on."""
+    appends = []
+    for n in range(count):
+        key = ExecutionKey("default", f"{shard}-{n}")
+        row = ExecutionRow(
+            key=key,
+            shard=str(shard),
+            definition="d",
+            version="1",
+            status="Running" if after_seq == 0 else "Completed",
+            created_at_ms=1,
+            tags={"n": str(n)},
+        )
+        appends.append(Append(key=key, after_seq=after_seq, events=(b"x",), row=row))
+    batch = ShardBatch(
+        shard=str(shard), epoch=epoch, first_position=position, appends=tuple(appends)
+    )
+    return await journal.append([batch])
+
+
+@contextmanager
+def statements(journal: SqliteJournal) -> Iterator[list[str]]:
+    """What the writing connection executes meanwhile."""
+    seen: list[str] = []
+    journal._writing.set_trace_callback(seen.append)
+    yield seen
+    journal._writing.set_trace_callback(None)
+
+
+@asynccontextmanager
+async def occupied(thread: ServiceThread) -> AsyncIterator[None]:
+    """The thread is in the middle of something, and ends it afterwards."""
+    begun, end = threading.Event(), threading.Event()
+
+    def work(_: Connection) -> None:
+        begun.set()
+        end.wait()
+
+    call = asyncio.ensure_future(thread.call(work))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(begun.wait)
+    yield
+    end.set()
+    await call
+
+
+async def test_every_commit_is_synced(journal: SqliteJournal) -> None:
+    """What a loss of power would show, and no killed process can."""
+    settings = await journal._writer.call(
+        lambda db: [
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        ]
+    )
+    assert settings == ["wal", 2]
+
+
+class TestGroupCommit:
+    async def test_what_gathers_goes_in_one_commit(self, journal: SqliteJournal) -> None:
+        with statements(journal) as seen:
+            async with occupied(journal._writer):
+                calls = [asyncio.ensure_future(append(journal, shard)) for shard in range(16)]
+                await asyncio.sleep(0)  # all are accepted, behind the one that runs
+            results = await asyncio.gather(*calls)
+        assert [each.next_positions for each in results] == [{str(n): 2} for n in range(16)]
+        assert seen.count("COMMIT") == 2  # the first is of what occupied the thread
+
+    async def test_an_append_takes_few_statements(self, journal: SqliteJournal) -> None:
+        """Each gives up Python's lock to a busy event loop: not one for every execution."""
+        with statements(journal) as seen:
+            await append(journal, 0, 200)
+            await append(journal, 0, 200, after_seq=1, position=201)
+        assert len(seen) < 60
+
+    async def test_no_look_up_of_what_was_stored_here(self, journal: SqliteJournal) -> None:
+        await append(journal, 0, 5)
+        with statements(journal) as seen:
+            await append(journal, 0, 5, after_seq=1, position=6)
+        assert not [each for each in seen if "FROM" in each and "executions" in each]
+
+    async def test_another_epoch_is_looked_up(self, journal: SqliteJournal) -> None:
+        await append(journal, 0, 5)
+        await journal.claim("0", owner="other", after_epoch=1)
+        with statements(journal) as seen:
+            result = await append(journal, 0, 5, after_seq=1, position=6, epoch=2)
+        assert not result.conflicts
+        assert [each for each in seen if "FROM" in each and "executions" in each]
+
+
+class TestReadersBeside:
+    async def test_no_commit_waits_for_a_read(self, journal: SqliteJournal) -> None:
+        async with occupied(journal._reader):
+            await append(journal, 0)
+            await append(journal, 0, after_seq=1, position=2)
+        stored = await journal.load(ExecutionKey("default", "0-0"))
+        assert stored is not None
+        assert stored.last_seq == 2
+
+    async def test_no_read_waits_for_a_commit(self, journal: SqliteJournal) -> None:
+        await append(journal, 0)
+        async with occupied(journal._writer):
+            waiting = asyncio.ensure_future(append(journal, 0, after_seq=1, position=2))
+            stored = await journal.load(ExecutionKey("default", "0-0"))
+            assert stored is not None
+            assert stored.last_seq == 1
+        await waiting
