@@ -1,0 +1,59 @@
+"""The one text that stands for a definition's content, and the hash of it.
+
+Written fields only, and of those only what differs from the default (a null in a data field is a
+value and stays); keys sorted, no white space. So the text does not change with formatting, with
+the order of keys, with shorthands, nor when a later release adds a field. Reading it back gives
+an equal definition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from ..values import Json
+from .model import Definition
+
+_NULL_IS_A_VALUE: Final = frozenset({"input", "output", "until", "duration", "deadline"})
+
+
+def content(definition: Definition) -> dict[str, Json]:
+    """The definition's content as a JSON object, of fresh dicts and lists."""
+    tree: dict[str, Json] = _plain(definition)
+    return tree
+
+
+def canonical(value: Json) -> bytes:
+    """The one encoding of a JSON value: sorted keys, no white space, UTF-8."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def canonical_body(definition: Definition) -> bytes:
+    """The definition as canonical JSON: what is stored."""
+    return canonical(content(definition))
+
+
+def content_hash(definition: Definition) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_body(definition)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return {
+            fields[name].alias or name: _plain(item)
+            for name, item in value
+            if name in value.model_fields_set
+            and (item != fields[name].default or (item is None and name in _NULL_IS_A_VALUE))
+        }
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

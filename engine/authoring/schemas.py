@@ -1,0 +1,82 @@
+"""JSON Schemas (draft 2020-12) of a definition's input and output, as functions that judge a value.
+
+References lead to places within the schema only: nothing is fetched, neither here nor later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator, SchemaError
+from jsonschema.exceptions import ValidationError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from ..values import Json
+from .diagnostics import dotted
+from .source import Path
+
+_REGISTRY: Final = Registry[Any]()
+_VALUE_CHARS_MAX: Final = 80
+
+
+def validator(schema: Mapping[str, Any] | None) -> Callable[[Json], str | None] | None:
+    """A function that answers None, or in one sentence what is wrong with a value, and where."""
+    if schema is None:
+        return None
+    checker = Draft202012Validator(dict(schema), registry=_REGISTRY)
+
+    def validate(value: Json) -> str | None:
+        error = best_match(checker.iter_errors(value))
+        return None if error is None else _sentence(error)
+
+    return validate
+
+
+def faults(schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What is wrong with a schema itself: the path within it and a sentence for each."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        yield tuple(error.absolute_path), _shortened(error.message)
+        return
+    resolver = _REGISTRY.resolver_with_root(_resource(schema))
+    for path, reference in _references(schema, ()):
+        if not reference.startswith("#"):
+            yield path, f"`{_shortened(reference)}` leads out of the schema; nothing is fetched"
+            continue
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            yield path, f"`{_shortened(reference)}` leads to nothing in the schema"
+
+
+def _resource(schema: Mapping[str, Any]) -> Any:
+    return DRAFT202012.create_resource(dict(schema))
+
+
+def _references(node: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    waiting: list[tuple[Any, Path]] = [(node, path)]
+    while waiting:
+        node, path = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield (*path, "$ref"), node["$ref"]
+            waiting.extend((item, (*path, key)) for key, item in node.items() if key != "enum")
+        elif isinstance(node, list):
+            waiting.extend((item, (*path, index)) for index, item in enumerate(node))
+
+
+def _sentence(error: ValidationError) -> str:
+    where = dotted(error.absolute_path)
+    place = f"at `{where}`" if where else "the value itself"
+    return f"{place}: {_shortened(error.message)}"
+
+
+def _shortened(text: str) -> str:
+    """Messages show the value they are about, which may be a megabyte."""
+    if len(text) <= 3 * _VALUE_CHARS_MAX:
+        return text
+    return f"{text[:_VALUE_CHARS_MAX]} … {text[-_VALUE_CHARS_MAX:]}"

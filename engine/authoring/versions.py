@@ -1,0 +1,176 @@
+"""What registration stores of a version, and the plan that hosts make from it.
+
+A version is immutable: its body is the definition as canonical JSON, and beside it stands what
+registration fixed for ever: the numbers of steps and edges, what definition and decorators say
+together, and the hash of the code that was shipped. Nothing of it is computed again later.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from ..plan.compile import compile_plan
+from ..plan.numbering import Numbering, make_numbering
+from ..plan.plan import Plan
+from .canonical import canonical, canonical_body
+from .model import Definition
+from .steps import ActivityOptions
+
+VERSION_FORMAT: Final = 1
+"""Raised when a field changes its meaning; older formats stay readable."""
+
+DIFFERENCE_LINES_MAX: Final = 60
+"""A message is read on a terminal; who wants all of a rewritten file compares the files."""
+
+
+class Compiled(Struct, frozen=True, kw_only=True):
+    """What registration fixed beside the definition's own text."""
+
+    numbering: Numbering
+    activities: Mapping[str, ActivityOptions]
+    code: str | None = None
+    format: int = VERSION_FORMAT
+
+
+class Stored(Protocol):
+    """The part of a journal's row that a version is made from."""
+
+    @property
+    def content_hash(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def compiled(self) -> bytes: ...
+
+
+class RegisteredVersion(Struct, frozen=True, kw_only=True):
+    """A version as it is stored; equal content has equal hashes."""
+
+    namespace: str
+    id: str
+    version: str
+    content_hash: str
+    """Of the definition, the options of its activities and its code together."""
+    body: bytes
+    compiled: bytes
+
+    @property
+    def fixed(self) -> Compiled:
+        """The decoded second part."""
+        return _decode(self.compiled)
+
+    @property
+    def definition(self) -> Definition:
+        """The decoded first part; not checked again."""
+        return Definition.model_validate_json(self.body)
+
+
+def register(
+    definition: Definition,
+    *,
+    activities: Mapping[str, ActivityOptions] | None = None,
+    code: str | None = None,
+    numbering: Numbering | None = None,
+) -> RegisteredVersion:
+    """The version to store for a definition that passed the checks.
+
+    Args:
+        activities: by step id, as `check_activities` answers.
+        code: hash of the code bundle, if one is shipped.
+        numbering: that of the version, if it is registered already; None numbers anew.
+    """
+    body = canonical_body(definition)
+    options = {id: (activities or {})[id] for id in sorted(activities or {})}
+    compiled = Compiled(
+        numbering=numbering if numbering is not None else make_numbering(definition),
+        activities=options,
+        code=code,
+    )
+    identity = canonical(
+        {
+            "definition": json.loads(body),
+            "activities": msgspec.to_builtins(options),
+            "code": code,
+        }
+    )
+    return RegisteredVersion(
+        namespace=definition.namespace,
+        id=definition.id,
+        version=definition.version,
+        content_hash=hashlib.sha256(identity).hexdigest(),
+        body=body,
+        compiled=_encode(compiled),
+    )
+
+
+def encode(version: RegisteredVersion) -> bytes:
+    """A version as bytes, to send it."""
+    return _encode(version)
+
+
+def decode(data: bytes) -> RegisteredVersion:
+    """What `encode` wrote.
+
+    Raises:
+        ValueError: the bytes are no version.
+    """
+    return _decode_version(data)
+
+
+def plan_of(version: Stored) -> Plan:
+    """The plan of a stored version, or of a journal's row of one.
+
+    Raises:
+        ValueError: a later release stored it in a format that this one does not read.
+    """
+    fixed = _decode(version.compiled)
+    if fixed.format > VERSION_FORMAT:
+        raise ValueError(
+            f"the version has format {fixed.format}; this release reads up to {VERSION_FORMAT}: "
+            "it was registered by a later one"
+        )
+    return compile_plan(
+        Definition.model_validate_json(version.body),
+        numbering=fixed.numbering,
+        code=fixed.code,
+        activities=fixed.activities,
+        content_hash=version.content_hash,
+    )
+
+
+def difference(old: Stored, new: Stored) -> str:
+    """What registering `new` would change in `old`, for people; empty if nothing would."""
+    before, after = _readable(old), _readable(new)
+    lines = list(difflib.unified_diff(before, after, "registered", "new", n=2, lineterm=""))
+    if len(lines) > DIFFERENCE_LINES_MAX:
+        more = len(lines) - DIFFERENCE_LINES_MAX
+        lines = [*lines[:DIFFERENCE_LINES_MAX], f"… and {more} more lines"]
+    return "\n".join(lines)
+
+
+def _readable(version: Stored) -> list[str]:
+    fixed = _decode(version.compiled)
+    parts: dict[str, Any] = {"definition": json.loads(version.body)}
+    parts["activity options"] = {
+        id: _not_default(options) for id, options in fixed.activities.items()
+    }
+    parts["code"] = fixed.code
+    return json.dumps(parts, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+
+
+def _not_default(options: ActivityOptions) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(options)
+    usual: dict[str, Any] = msgspec.to_builtins(ActivityOptions())
+    return {name: value for name, value in plain.items() if value != usual[name]}
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Compiled).decode
+_decode_version: Final = msgspec.msgpack.Decoder(RegisteredVersion).decode
