@@ -28,9 +28,7 @@ def seed_of(plan: Plan, state: ExecutionState, at: Address, field: str) -> str:
 
 def expression_failure(error: Exception, step: StepPlan, item_index: int | None = None) -> Failure:
     """An expression without a value, as a step's failure."""
-    return Failure(
-        type="ExpressionError", message=str(error), step=step.id, item_index=item_index
-    )
+    return Failure(type="ExpressionError", message=str(error), step=step.id, item_index=item_index)
 
 
 class Opening:
@@ -95,9 +93,7 @@ class Opening:
             return
         values = step.foreach.items.evaluate(context.seeded(seed_of(plan, state, at, "foreach")))
         if not isinstance(values, list):
-            raise ExpressionError(
-                "`foreach` needs a list", step.foreach.items.source
-            )
+            raise ExpressionError("`foreach` needs a list", step.foreach.items.source)
         completion = step.foreach.completion
         if completion.kind in ("any", "at_least") and len(values) < completion.count:
             failure = Failure(
@@ -139,9 +135,7 @@ class Opening:
         index = items.next_index
         context = ScopeContext(self._plan, self._state, parent, now_ms)
         at = Address(parent.number, step.number, visit.visit)
-        self._item(
-            step, at, items.first_scope, index, values[index], context, parent.variables
-        )
+        self._item(step, at, items.first_scope, index, values[index], context, parent.variables)
 
     def _item(
         self,
@@ -187,7 +181,7 @@ class Opening:
     def _fixed(
         self, step: StepPlan, at: Address, context: ScopeContext
     ) -> tuple[Value, bool, int | None]:
-        """What the attempts of one visit or item share: the input as recorded, a timer's instant."""
+        """What all attempts of a visit or item share: the input as recorded, a timer's instant."""
         recorded, holds, due = None, False, None
         if step.input is not None:
             value = step.input.evaluate(
@@ -205,9 +199,7 @@ class Opening:
         return recorded, holds, due
 
 
-def item_context(
-    plan: Plan, state: ExecutionState, scope: ScopeState, now_ms: int
-) -> ScopeContext:
+def item_context(plan: Plan, state: ExecutionState, scope: ScopeState, now_ms: int) -> ScopeContext:
     """The context of an item's scope: `$.item`, `$.index` and the name given by `as`."""
     assert scope.parent is not None
     parent = state.scopes[scope.parent[0]]

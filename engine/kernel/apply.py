@@ -58,7 +58,7 @@ _OUTSTANDING: Final = frozenset(("running", "stopping"))
 
 
 def apply(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> None:
-    """Book one fact. Raises `KeyError` where the event does not fit the state: a corrupt journal."""
+    """Book one fact. Raises `KeyError` where it does not fit the state: the journal is corrupt."""
     state.seq += 1
     _BOOK[type(event)](plan, state, event)
 
@@ -70,7 +70,10 @@ def _started(plan: Plan, state: ExecutionState, event: ExecutionStarted) -> None
     state.tags = event.tags
     state.created_at_ms = event.at_ms
     state.scopes[ROOT] = ScopeState(
-        number=ROOT, plan_scope=plan.root.number, variables=dict(event.variables)
+        number=ROOT,
+        plan_scope=plan.root.number,
+        variables=dict(event.variables),
+        failing=event.failure,
     )
     if event.deadline_at_ms is not None:
         state.deadline_at_ms = event.deadline_at_ms
@@ -86,22 +89,26 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
         _settle_item(state, scope, visit, "Completed", event.output, event.output_bytes)
         _keep_item_extracts(state, scope, event.extracts)
     else:
-        items = visit.items if event.collected else None
         settled = Settled(
             visit=at.visit,
             status="Completed",
-            output=items.outputs if items is not None else event.output,
-            output_bytes=items.output_bytes if items is not None else event.output_bytes,
+            output=event.output,
+            output_bytes=event.output_bytes,
             extracts=event.extracts,
             failure=event.recovered,
-            items=items,
+            items=visit.items,
+            collected=event.collected,
         )
         _settle(plan, scope, at, settled)
         for name, value in event.assigned.items():
-            _declaring(plan, state, scope, name).variables[name] = value
+            _declaring(state, scope, name).variables[name] = value
         for name, value in event.appended.items():
-            _declaring(plan, state, scope, name).variables[name].append(value)
+            # A new list: the old one may be a constant of the plan, or part of a recorded input.
+            variables = _declaring(state, scope, name).variables
+            variables[name] = [*variables[name], value]
         _arrive(plan, scope, event.taken)
+        if plan.steps[at.step].terminate:
+            scope.terminated = True
     _open_all(plan, state, event.activated)
 
 
@@ -123,12 +130,22 @@ def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
     if _is_item(scope, at):
         _settle_item(state, scope, visit, "Failed", None, 0, event)
     else:
-        scope.last_failure = event.failure
+        # What the attempt returned: in its grace, or before `assign` or `next` failed.
+        late = visit if event.output is None and event.extracts is None else event
         settled = Settled(
-            visit=at.visit, status="Failed", failure=event.failure, items=visit.items
+            visit=at.visit,
+            status="Failed",
+            output=late.output,
+            output_bytes=late.output_bytes,
+            extracts=late.extracts,
+            failure=event.failure,
+            items=visit.items,
+            collected=event.collected,
         )
         _settle(plan, scope, at, settled)
         _arrive(plan, scope, event.taken)
+        if not event.taken and not event.tolerated:
+            scope.failing = event.failure
     _open_all(plan, state, event.activated)
 
 
@@ -140,7 +157,8 @@ def _attempt_failed(plan: Plan, state: ExecutionState, event: AttemptFailed) -> 
     visit = _visit(state, event.at)
     visit.failures += 1
     visit.attempt += 1
-    visit.failure = None
+    visit.failure = visit.output = visit.extracts = None
+    visit.output_bytes = 0
     visit.started = False
     state.ready.pop((event.at.scope, event.at.step, event.at.visit), None)
     _set_phase(state, visit, "backoff")
@@ -163,6 +181,8 @@ def _attempt_lost(plan: Plan, state: ExecutionState, event: AttemptLost) -> None
 def _attempt_stopping(plan: Plan, state: ExecutionState, event: AttemptStopping) -> None:
     visit = _visit(state, event.at)
     visit.failure = event.failure
+    if event.failure.type == "DeadlineExceeded":
+        visit.deadline_at_ms = None  # answered; its timer must not fire again
     _set_phase(state, visit, "stopping")
     _set_due(state, event.at, visit, event.grace_until_ms)
 
@@ -173,17 +193,17 @@ def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> No
         closed: Iterable[ScopeState] = list(state.scopes.values())
     else:
         assert event.visit is not None
-        items = state.scopes[event.scope].active[event.step, event.visit].items
+        foreach = state.scopes[event.scope].active[event.step, event.visit]
+        items = foreach.items
         assert items is not None
         items.closing, items.failure = True, event.failure
+        foreach.deadline_at_ms = None  # what it bounds is settled
         numbers = range(items.first_scope, items.first_scope + items.next_index)
         closed = [state.scopes[number] for number in numbers if number in state.scopes]
     withdrawn = {(at.scope, at.step, at.visit) for at in event.withdrawn}
     for scope in closed:
         for key, visit in list(scope.active.items()):
             at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-            if event.step is not None and scope.number == event.scope:
-                continue
             if (scope.number, *key) in withdrawn:
                 visit.deadline_at_ms = visit.failure = None
                 if visit.phase != "stopping":
@@ -193,8 +213,18 @@ def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> No
                 assert visit.items is not None
                 visit.items.closing = True
                 visit.deadline_at_ms = None
-            elif visit.phase != "stopping":
+            else:
                 _withdraw(plan, state, scope, at)
+    if event.step is None:
+        _withdraw_spent(plan, state, state.scopes[ROOT])
+    _refresh_status(state)
+
+
+def _withdraw_spent(plan: Plan, state: ExecutionState, scope: ScopeState) -> None:
+    """In a scope that closes, end each `foreach` whose items have all ended."""
+    for visit in list(scope.active.values()):
+        if visit.items is not None and not visit.items.in_flight:
+            _withdraw(plan, state, scope, Address(scope.number, visit.step, visit.visit))
 
 
 def _attempt_ended(plan: Plan, state: ExecutionState, event: AttemptEnded) -> None:
@@ -203,11 +233,16 @@ def _attempt_ended(plan: Plan, state: ExecutionState, event: AttemptEnded) -> No
     scope = state.scopes[event.at.scope]
     visit = scope.active[event.at.step, event.at.visit]
     visit.due_at_ms = None
-    if visit.failure is not None and state.closing is None:
-        _set_phase(state, visit, "ready")
+    if visit.failure is not None:
+        visit.output, visit.output_bytes = event.output, event.output_bytes
+        visit.extracts = event.extracts
         state.ready[event.at.scope, event.at.step, event.at.visit] = None
+        _set_phase(state, visit, "ready")
         return
     _withdraw(plan, state, scope, event.at, event)
+    if state.closing is not None and scope.parent is not None:
+        _withdraw_spent(plan, state, state.scopes[scope.parent[0]])
+    _refresh_status(state)
 
 
 def _cancel_requested(plan: Plan, state: ExecutionState, event: CancelRequested) -> None:
@@ -220,10 +255,14 @@ def _redirected(plan: Plan, state: ExecutionState, event: ExecutionRedirected) -
     state.redirected = True
     state.closing = None
     root = state.scopes[ROOT]
-    for visit in list(root.active.values()):  # a `foreach` whose items have all ended
-        _withdraw(plan, state, root, Address(ROOT, visit.step, visit.visit))
+    root.failing, root.terminated = None, False
     root.joins.clear()
-    root.last_failure = event.failure
+    if state.deadline_at_ms is not None:
+        # Its timer slept while the scope closed. A deadline that has passed bounds no recovery.
+        if event.at_ms < state.deadline_at_ms:
+            state.add_timer(state.deadline_at_ms, 0, 0, 0, "deadline")
+        else:
+            state.deadline_at_ms = None
     _open_all(plan, state, event.activated)
 
 
@@ -277,9 +316,7 @@ def _open(plan: Plan, state: ExecutionState, activation: Activation) -> None:
     scope.active[activation.step, activation.visit] = visit
     at = Address(activation.scope, activation.step, activation.visit)
     if activation.deadline_at_ms is not None:
-        state.add_timer(
-            activation.deadline_at_ms, at.scope, at.step, at.visit, "deadline"
-        )
+        state.add_timer(activation.deadline_at_ms, at.scope, at.step, at.visit, "deadline")
     if activation.holds:
         visit.holds = True
         for held in _helds([activation.input, activation.items]):
@@ -352,6 +389,8 @@ def _close(state: ExecutionState, scope: ScopeState, at: Address) -> Visit:
     if visit.holds:
         for held in _helds([visit.input, visit.items.values if visit.items is not None else None]):
             _point(state, held, -1)
+    if visit.items is not None:
+        visit.items.values = None  # the history has it, and nothing reads it any more
     return visit
 
 
@@ -424,6 +463,7 @@ def _withdraw(
     output_bytes = ended.output_bytes if ended is not None else 0
     if _is_item(scope, at):
         _settle_item(state, scope, visit, "Canceled", output, output_bytes)
+        _keep_item_extracts(state, scope, ended.extracts if ended is not None else None)
         return
     settled = Settled(
         visit=at.visit,
@@ -432,15 +472,23 @@ def _withdraw(
         output_bytes=output_bytes,
         extracts=ended.extracts if ended is not None else None,
         items=visit.items,
+        collected=visit.items is not None,
     )
     _settle(plan, scope, at, settled)
 
 
 def _arrive(plan: Plan, scope: ScopeState, taken: Iterable[EdgeNumber]) -> None:
-    """Count arrivals at joins that wait for several ways, by the step that each came from."""
+    """Count arrivals at joins that wait for several ways, by the step that each came from.
+
+    A visit arrives once at a join, whatever the number of its ways there.
+    """
+    arrived: set[int] = set()
     for number in taken:
         edge = plan.edges[number]
-        if edge.target != END and plan.steps[edge.target].join.kind in ("all", "at_least"):
+        if edge.target == END or edge.target in arrived:
+            continue
+        if plan.steps[edge.target].join.kind in ("all", "at_least"):
+            arrived.add(edge.target)
             waiting = scope.joins.setdefault(edge.target, Waiting())
             waiting.arrived[edge.source] = waiting.arrived.get(edge.source, 0) + 1
 
@@ -477,9 +525,7 @@ def _set_due(state: ExecutionState, at: Address, visit: Visit, instant: int) -> 
     state.add_timer(instant, at.scope, at.step, at.visit, "due")
 
 
-def _declaring(
-    plan: Plan, state: ExecutionState, scope: ScopeState, name: str
-) -> ScopeState:
+def _declaring(state: ExecutionState, scope: ScopeState, name: str) -> ScopeState:
     """The nearest scope instance, from the inside out, that declares a variable."""
     while name not in scope.variables:
         if scope.parent is None:

@@ -21,10 +21,11 @@ from heliostat.engine.kernel.events import (
     Failure,
     ScopeClosing,
 )
+from heliostat.engine.kernel.holding import record
 from heliostat.engine.kernel.policy import failure_of, matching
 from heliostat.engine.kernel.state import ROOT, ScopeState
 from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.values import Held, Reference, Value
+from heliostat.engine.values import Held, Value
 
 
 def close_root(turn: Turn, *, failure: Failure | None = None, canceled: bool = False) -> None:
@@ -77,27 +78,30 @@ def finish_root(turn: Turn, *, failure: Failure | None, canceled: bool) -> None:
         except ExpressionError as error:
             failure = Failure(type="ExpressionError", message=f"`output`: {error}")
         else:
-            problem = None
-            if turn.plan.validate_output is not None:
-                problem = turn.plan.validate_output(state.resolve(output) if holds else output)
-            if problem is None:
+            breach = _breach(turn, output, holds=holds)
+            if breach is None:
                 turn.emit(ExecutionCompleted(at_ms=now_ms, output=output))
                 return
-            failure = Failure(type="SchemaError", message=f"output: {problem}")
+            failure = breach
+        fail_execution(turn, failure, output_allowed=False)
+        return
     fail_execution(turn, failure)
 
 
-def fail_execution(turn: Turn, failure: Failure) -> None:
+def fail_execution(turn: Turn, failure: Failure, *, output_allowed: bool = True) -> None:
     """The root scope has failed: the definition's own `on_error` is asked, the last of all."""
     plan, state, now_ms = turn.plan, turn.state, turn.now_ms
     root = state.scopes[ROOT]
-    context = ScopeContext(plan, state, root, now_ms)
+    context = ScopeContext(plan, state, root, now_ms, seed=f"{state.execution_id}:on_error")
     try:
-        clause = matching(plan.on_error, failure, context)
+        clause = matching(plan.on_error, failure, context, output_allowed=output_allowed)
         if clause is not None and clause.output is not None:
             output = clause.output.evaluate(context)
-            turn.emit(ExecutionCompleted(at_ms=now_ms, output=output, recovered=failure))
-            return
+            breach = _breach(turn, output)
+            if breach is None:
+                turn.emit(ExecutionCompleted(at_ms=now_ms, output=output, recovered=failure))
+                return
+            clause, failure = None, breach
     except ExpressionError as error:
         clause, failure = None, Failure(type="ExpressionError", message=f"`on_error`: {error}")
     if clause is not None and clause.edge is not None and not state.redirected:
@@ -112,13 +116,21 @@ def fail_execution(turn: Turn, failure: Failure) -> None:
     turn.emit(ExecutionFailed(at_ms=now_ms, failure=failure))
 
 
+def _breach(turn: Turn, output: Value, *, holds: bool = False) -> Failure | None:
+    """What `output_schema` has against an output."""
+    if turn.plan.validate_output is None:
+        return None
+    problem = turn.plan.validate_output(turn.state.resolve(output) if holds else output)
+    return None if problem is None else Failure(type="SchemaError", message=f"output: {problem}")
+
+
 def _output(turn: Turn) -> tuple[Value, bool]:
     """The execution's output, and whether it is recorded as a pointer into the history."""
     plan, state = turn.plan, turn.state
     root = state.scopes[ROOT]
     if plan.root.output is not None:
         context = ScopeContext(plan, state, root, turn.now_ms, seed=f"{state.execution_id}:output")
-        return plan.root.output.evaluate(context), False
+        return record(plan.root.output, plan.root.output.evaluate(context), state, context)
     settled = {
         step: root.settled[step]
         for step in plan.root.ends
@@ -128,7 +140,7 @@ def _output(turn: Turn) -> tuple[Value, bool]:
     holds = False
     for step, end in settled.items():
         value: Value = end.output
-        if end.items is not None and not isinstance(value, Reference):
+        if end.collected:
             value, holds = Held((ROOT, step, end.visit)), True  # as wide as its list: not copied
         outputs[plan.steps[step].id] = value
     if len(plan.root.ends) == 1:

@@ -30,7 +30,7 @@ _PHASE_STATUS: Final = {
 
 
 class StepReading:
-    """A step as `$.steps.<id>` shows it: results of the latest ended visit, latest visit's status."""
+    """`$.steps.<id>`: the results of the latest ended visit, the status of the latest visit."""
 
     __slots__ = ("_settled", "status")
 
@@ -44,7 +44,7 @@ class StepReading:
 
     @property
     def output(self) -> Value:
-        return None if self._settled is None else self._settled.output
+        return None if self._settled is None else self._settled.value
 
     @property
     def error(self) -> Value:
@@ -108,7 +108,7 @@ class ScopeContext:
         self._plan, self._state, self._scope, self.now_ms = plan, state, scope, now_ms
         self._settling = settling
         self.vars = variables if variables is not None else scope.variables
-        self.output: Value = settling[1].output if settling is not None else None
+        self.output: Value = settling[1].value if settling is not None else None
         self.item, self.index = item, index
         self.error = error
         self.uuid_seed = seed
@@ -117,7 +117,7 @@ class ScopeContext:
 
     def with_variables(self, assigned: Mapping[str, Value]) -> ScopeContext:
         """The same place with other variables: conditions after `assign` see the new values."""
-        context = ScopeContext(
+        return ScopeContext(
             self._plan,
             self._state,
             self._scope,
@@ -129,7 +129,6 @@ class ScopeContext:
             error=self.error,
             seed=self.uuid_seed,
         )
-        return context
 
     def seeded(self, seed: str) -> ScopeContext:
         """The same place; `uuid()` is derived from `seed`, an address and a field."""
@@ -204,9 +203,9 @@ class ScopeContext:
             settled = reading.settled if reading is not None else None
         if settled is None:
             return MISSING
-        if settled.items is None:
-            return _found(settled.extracts, path)
-        return self._extract_of_items(settled, path)
+        if settled.collected:
+            return self._extract_of_items(settled, path)
+        return _found(settled.extracts, path)
 
     def _extract_of_items(self, settled: Settled, path: str) -> Value | Missing:
         """A `foreach` output is a list of its items' outputs, each with extracts of its own."""
@@ -222,7 +221,8 @@ class ScopeContext:
 
 def item_of(state: ExecutionState, scope: ScopeState) -> Value:
     """`$.item` of an item's scope, from the list of the `foreach` that opened it."""
-    assert scope.parent is not None and scope.index is not None
+    assert scope.parent is not None
+    assert scope.index is not None
     parent, step, visit = scope.parent
     items = state.scopes[parent].active[step, visit].items
     assert items is not None

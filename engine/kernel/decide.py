@@ -12,8 +12,7 @@ from typing import Any, Final
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.activation import Opening, instant_of, item_context, seed_of
-from heliostat.engine.kernel.closing import close_root, fail_execution, finish_root
-from heliostat.engine.kernel.commands import RunStep
+from heliostat.engine.kernel.closing import close_root, finish_root
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     AttemptEnded,
@@ -34,6 +33,8 @@ from heliostat.engine.kernel.flow import (
     complete,
     fail,
     finish_items,
+    resume,
+    settle_scope,
     skip,
 )
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
@@ -53,6 +54,9 @@ from heliostat.engine.kernel.stimuli import (
 from heliostat.engine.kernel.turn import Turn
 from heliostat.engine.plan.plan import ErrorClause, StepPlan
 from heliostat.engine.values import Value
+
+DUE_MAX: Final = 1_000
+"""Timers that one turn answers; the next instant to wake is then in the past."""
 
 
 def on_start(turn: Turn, stimulus: Start) -> None:
@@ -97,11 +101,11 @@ def on_start(turn: Turn, stimulus: Start) -> None:
             variables=root.variables,
             deadline_at_ms=deadline,
             activated=activated,
+            failure=failure,
         ),
         activated,
     )
-    if failure is not None:
-        fail_execution(turn, failure)
+    settle_scope(turn, turn.state.scopes[ROOT])
 
 
 def on_returned(turn: Turn, stimulus: StepReturned) -> None:
@@ -160,7 +164,9 @@ def on_lost(turn: Turn, stimulus: StepLost) -> None:
         _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
         return
     if visit.started:
-        message = f"the runner ended ({stimulus.cause}), and `effects: at_most_once` forbids a repeat"
+        message = (
+            f"the runner ended ({stimulus.cause}), and `effects: at_most_once` forbids a repeat"
+        )
         fail(turn, at, Failure(type="RunnerLost", message=message))
         return
     lost = AttemptLost(at_ms=turn.now_ms, at=at, cause=stimulus.cause, counted=stimulus.counted)
@@ -198,9 +204,12 @@ def on_stopped(turn: Turn, stimulus: StepStopped) -> None:
 
 
 def on_woke(turn: Turn, stimulus: Woke) -> None:
-    """Answer every timer that is due."""
-    for timer in turn.state.take_due(turn.now_ms):
+    """Answer the timers that are due, each as the answers before it have left the state."""
+    for _ in range(DUE_MAX):
         if turn.state.ended:
+            return
+        timer = turn.state.next_due(turn.now_ms)
+        if timer is None:
             return
         _, scope_number, step_number, visit_number, kind = timer
         if scope_number == 0:
@@ -211,10 +220,8 @@ def on_woke(turn: Turn, stimulus: Woke) -> None:
                 ),
             )
             continue
-        scope = turn.state.scopes.get(scope_number)
-        visit = scope.active.get((step_number, visit_number)) if scope is not None else None
-        if scope is not None and visit is not None:
-            _due(turn, scope, visit, kind)
+        scope = turn.state.scopes[scope_number]
+        _due(turn, scope, scope.active[step_number, visit_number], kind)
 
 
 def _due(turn: Turn, scope: ScopeState, visit: Visit, kind: TimerKind) -> None:
@@ -251,9 +258,7 @@ def on_cancel(turn: Turn, stimulus: Cancel) -> None:
     if not state.seq or state.ended or state.cancel_ids:
         return
     turn.emit(
-        CancelRequested(
-            at_ms=turn.now_ms, message_id=stimulus.message_id, reason=stimulus.reason
-        )
+        CancelRequested(at_ms=turn.now_ms, message_id=stimulus.message_id, reason=stimulus.reason)
     )
     if state.closing is None:
         close_root(turn, canceled=True)
@@ -261,13 +266,15 @@ def on_cancel(turn: Turn, stimulus: Cancel) -> None:
 
 def on_taken_over(turn: Turn, stimulus: TakenOver) -> None:
     """A new owner: attempts that no runner holds or runs are made again, under another number."""
+    resume(turn)
+    asked = {command.at for command in turn.commands}
     reissued: list[Address] = []
     over: list[Address] = []
     lost: list[Address] = []
     for scope in list(turn.state.scopes.values()):
         for visit in list(scope.active.values()):
             at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-            if visit.phase not in ("running", "stopping"):
+            if visit.phase not in ("running", "stopping") or at in asked:
                 continue
             if at in stimulus.known:
                 if visit.phase == "stopping":
@@ -310,7 +317,7 @@ def go_on(turn: Turn, at: Address) -> None:
     elif visit.failure is not None:
         fail(turn, at, visit.failure)
     elif visit.items is not None:
-        check_items(turn, scope, visit, None)
+        check_items(turn, scope, visit)
     else:
         _decision(turn, at, scope, step)
 
@@ -321,7 +328,8 @@ def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> Non
         context = item_context(plan, state, scope, turn.now_ms)
     else:
         context = ScopeContext(plan, state, scope, turn.now_ms)
-    context.seeded(seed_of(plan, state, at, "output"))
+    if step.fail is not None or step.output is not None:
+        context.seeded(seed_of(plan, state, at, "output"))
     if step.fail is not None:
         fail(turn, at, failure_of(ErrorClause(fail=step.fail), context, step.id))
         return
@@ -383,5 +391,3 @@ REACT: Final[dict[type[Any], Callable[[Turn, Any], None]]] = {
     Cancel: on_cancel,
     TakenOver: on_taken_over,
 }
-
-__all__ = ["REACT", "RunStep", "go_on"]

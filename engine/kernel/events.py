@@ -71,6 +71,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution.started"
     deadline_at_ms: int | None = None
     tags: dict[str, str] = {}
     activated: tuple[Activation, ...] = ()
+    failure: Failure | None = None  # `vars` or `deadline` had no value: nothing begins
 
 
 class StepCompleted(Event, frozen=True, kw_only=True, tag="step.completed"):
@@ -106,12 +107,23 @@ class StepSkipped(Event, frozen=True, kw_only=True, tag="step.skipped"):
 
 
 class StepFailed(Event, frozen=True, kw_only=True, tag="step.failed"):
-    """A visit failed for good; `taken` is the way that its `on_error` opened, if any."""
+    """A visit failed for good; `taken` is the way that its `on_error` opened, if any.
+
+    `output` is what an attempt returned although its visit failed: behind it, in `assign` or
+    `next` (of a `foreach`: `collected`). What came within the grace of a `timeout` or `deadline`
+    is in `AttemptEnded`.
+    """
 
     at: Address
     failure: Failure
     started_at_ms: int | None = None
     elapsed_ms: int | None = None
+    runner: str | None = None
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    collected: bool = False
+    tolerated: bool = False  # all that depends on it can do without: the DAG goes on
     taken: tuple[EdgeNumber, ...] = ()
     activated: tuple[Activation, ...] = ()
 

@@ -37,14 +37,22 @@ from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, ret
 from heliostat.engine.kernel.routing import (
     NoWay,
     follow,
+    out_of_reach,
     reopened_joins,
     route,
     stuck_join,
     tolerated,
 )
-from heliostat.engine.kernel.state import Items, ScopeState, Settled, Visit
+from heliostat.engine.kernel.state import (
+    ROOT,
+    ExecutionState,
+    Items,
+    ScopeState,
+    Settled,
+    Visit,
+)
 from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.plan.plan import Edge, ErrorClause, StepPlan
+from heliostat.engine.plan.plan import Edge, StepPlan
 from heliostat.engine.values import Value
 
 
@@ -76,15 +84,15 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         _complete_item(turn, scope, at, result)
         return
     plan, state, now_ms = turn.plan, turn.state, turn.now_ms
-    items = visit.items if result.collected else None
     settled = Settled(
         visit=at.visit,
         status="Completed",
-        output=items.outputs if items is not None else result.output,
-        output_bytes=items.output_bytes if items is not None else result.output_bytes,
+        output=result.output,
+        output_bytes=result.output_bytes,
         extracts=result.extracts,
         failure=result.recovered,
-        items=items,
+        items=visit.items,
+        collected=result.collected,
     )
     context = ScopeContext(plan, state, scope, now_ms, settling=(step.number, settled))
     opening = Opening(plan, state)
@@ -101,13 +109,13 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
                 plan, state, opening, scope, step, context, taken=taken, status="Completed"
             )
     except ExpressionError as error:
-        fail(turn, at, expression_failure(error, step), output_allowed=False)
+        fail(turn, at, expression_failure(error, step), result, output_allowed=False)
         return
     except NoWay as error:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
-        fail(turn, at, failure, output_allowed=False)
+        fail(turn, at, failure, result, output_allowed=False)
         return
-    activated = tuple(opening.activated)
+    activated = tuple(opening.activated) if in_reach else ()
     turn.emit(
         StepCompleted(
             at_ms=now_ms,
@@ -129,10 +137,7 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         ),
         activated,
     )
-    if step.terminate:
-        close_root(turn)
-        return
-    _settled(turn, scope, in_reach)
+    settle_scope(turn, scope, in_reach=in_reach)
 
 
 def _assignments(
@@ -163,9 +168,7 @@ def skip(turn: Turn, at: Address) -> None:
     opening = Opening(plan, state)
     try:
         taken = route(plan, state, step, at, context)
-        in_reach = follow(
-            plan, state, opening, scope, step, context, taken=taken, status="Skipped"
-        )
+        in_reach = follow(plan, state, opening, scope, step, context, taken=taken, status="Skipped")
     except ExpressionError as error:
         fail(turn, at, expression_failure(error, step), output_allowed=False)
         return
@@ -173,7 +176,7 @@ def skip(turn: Turn, at: Address) -> None:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
         fail(turn, at, failure, output_allowed=False)
         return
-    activated = tuple(opening.activated)
+    activated = tuple(opening.activated) if in_reach else ()
     turn.emit(
         StepSkipped(
             at_ms=turn.now_ms,
@@ -183,7 +186,7 @@ def skip(turn: Turn, at: Address) -> None:
         ),
         activated,
     )
-    _settled(turn, scope, in_reach)
+    settle_scope(turn, scope, in_reach=in_reach)
 
 
 # -- failing
@@ -224,29 +227,31 @@ def fail(
         context = item_context(turn.plan, turn.state, scope, turn.now_ms)
     else:
         context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
-    try:
-        clause = matching(step.on_error, failure, context, output_allowed=output_allowed)
-        if clause is not None and clause.output is not None and not _was_item(visit, failure):
-            value = clause.output.evaluate(
-                context.seeded(seed_of(turn.plan, turn.state, at, "on_error"))
+    clause = None
+    if step.on_error:
+        context.seeded(seed_of(turn.plan, turn.state, at, "on_error"))
+        try:
+            clause = matching(
+                step.on_error,
+                failure,
+                context,
+                output_allowed=output_allowed,
+                next_only=visit.items is not None and failure.item_index is not None,
             )
-            complete(turn, at, Result(output=value, recovered=failure))
-            return
-    except ExpressionError as error:
-        clause, failure = None, _placed(expression_failure(error, step), step, at, scope)
-    if clause is not None and clause.fail is not None and not _was_item(visit, failure):
+            if clause is not None and clause.output is not None:
+                value = clause.output.evaluate(context)
+                complete(turn, at, Result(output=value, recovered=failure))
+                return
+        except ExpressionError as error:
+            clause, failure = None, _placed(expression_failure(error, step), step, at, scope)
+    if clause is not None and clause.fail is not None:
         failure = _placed(failure_of(clause, context, step.id), step, at, scope)
     if scope.plan_scope is None:
         _fail_item(turn, scope, at, failure, result)
     elif clause is not None and clause.edge is not None:
-        _redirect(turn, scope, step, at, failure, clause, context, result)
+        _redirect(turn, scope, step, at, failure, clause.edge, result)
     else:
         _fail_step(turn, scope, step, at, failure, result)
-
-
-def _was_item(visit: Visit, failure: Failure) -> bool:
-    """Whether a `foreach` as a whole fails with what an item's own clauses have seen already."""
-    return visit.items is not None and failure.item_index is not None
 
 
 def _redirect(
@@ -255,22 +260,17 @@ def _redirect(
     step: StepPlan,
     at: Address,
     failure: Failure,
-    clause: ErrorClause,
-    context: ScopeContext,
+    edge: Edge,
     result: Result,
 ) -> None:
     """The step failed and its `on_error` leads to another one."""
     plan, state = turn.plan, turn.state
-    assert clause.edge is not None
-    settled = Settled(visit=at.visit, status="Failed", failure=failure)
-    context = ScopeContext(plan, state, scope, turn.now_ms, settling=(step.number, settled))
+    context = _after_failure(turn, scope, at, failure, result)
     opening = Opening(plan, state)
-    follow(
-        plan, state, opening, scope, step, context, taken=(clause.edge,), status="Failed"
-    )
+    follow(plan, state, opening, scope, step, context, taken=(edge,), status="Failed")
     activated = tuple(opening.activated)
-    _emit_failed(turn, at, failure, result, (clause.edge.number,), activated)
-    _settled(turn, scope, True)
+    _emit_failed(turn, at, failure, result, taken=(edge.number,), activated=activated)
+    settle_scope(turn, scope)
 
 
 def _fail_step(
@@ -279,18 +279,33 @@ def _fail_step(
     """Nothing caught the failure: the scope fails, unless a DAG can do without the step."""
     plan, state = turn.plan, turn.state
     if tolerated(plan, scope, step):
-        settled = Settled(visit=at.visit, status="Failed", failure=failure)
-        context = ScopeContext(plan, state, scope, turn.now_ms, settling=(step.number, settled))
+        context = _after_failure(turn, scope, at, failure, result)
         opening = Opening(plan, state)
-        in_reach = follow(
-            plan, state, opening, scope, step, context, taken=(), status="Failed"
-        )
+        follow(plan, state, opening, scope, step, context, taken=(), status="Failed")
         activated = tuple(opening.activated)
-        _emit_failed(turn, at, failure, result, (), activated)
-        _settled(turn, scope, in_reach)
-        return
-    _emit_failed(turn, at, failure, result)
-    close_root(turn, failure=failure)
+        _emit_failed(turn, at, failure, result, tolerated=True, activated=activated)
+    else:
+        _emit_failed(turn, at, failure, result)
+    settle_scope(turn, scope)
+
+
+def _after_failure(
+    turn: Turn, scope: ScopeState, at: Address, failure: Failure, result: Result
+) -> ScopeContext:
+    """What the steps behind a failed visit see, before its event is booked."""
+    visit = scope.active[at.step, at.visit]
+    late = visit if result.output is None and result.extracts is None else result
+    settled = Settled(
+        visit=at.visit,
+        status="Failed",
+        output=late.output,
+        output_bytes=late.output_bytes,
+        extracts=late.extracts,
+        failure=failure,
+        items=visit.items,
+        collected=result.collected,
+    )
+    return ScopeContext(turn.plan, turn.state, scope, turn.now_ms, settling=(at.step, settled))
 
 
 def _emit_failed(
@@ -298,6 +313,8 @@ def _emit_failed(
     at: Address,
     failure: Failure,
     result: Result,
+    *,
+    tolerated: bool = False,
     taken: tuple[int, ...] = (),
     activated: tuple[Activation, ...] = (),
 ) -> None:
@@ -308,6 +325,12 @@ def _emit_failed(
             failure=failure,
             started_at_ms=result.started_at_ms,
             elapsed_ms=result.elapsed_ms,
+            runner=result.runner,
+            output=result.output,
+            output_bytes=result.output_bytes,
+            extracts=result.extracts,
+            collected=result.collected,
+            tolerated=tolerated,
             taken=taken,
             activated=activated,
         ),
@@ -353,7 +376,7 @@ def _complete_item(turn: Turn, scope: ScopeState, at: Address, result: Result) -
         ),
         activated,
     )
-    check_items(turn, parent, visit, None)
+    check_items(turn, parent, visit)
 
 
 def _fail_item(
@@ -364,8 +387,8 @@ def _fail_item(
     activated = _next_item(
         turn, step, parent, visit, items, completed=items.completed, failed=items.failed + 1
     )
-    _emit_failed(turn, at, failure, result, (), activated)
-    check_items(turn, parent, visit, failure)
+    _emit_failed(turn, at, failure, result, activated=activated)
+    check_items(turn, parent, visit)
 
 
 def _foreach(turn: Turn, scope: ScopeState) -> tuple[ScopeState, Visit, Items]:
@@ -411,34 +434,30 @@ def _outcome(step: StepPlan, width: int, completed: int, failed: int) -> bool | 
             return False if width - failed < completion.count else None
 
 
-def check_items(
-    turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None
-) -> None:
+def check_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
     """After an item has settled: close the `foreach` if that decides it, and finish it if none of
-    its items is in flight any more. `failure` is the latest item's."""
+    its items is in flight any more."""
     items = visit.items
     assert items is not None
-    step = turn.plan.steps[visit.step]
-    if not items.closing:
-        outcome = _outcome(step, items.width, items.completed, items.failed)
-        if outcome is None:
-            return
-        if items.in_flight:
-            close_items(turn, parent, visit, None if outcome else failure)
-            return
-        at = Address(parent.number, visit.step, visit.visit)
-        if outcome:
-            complete(turn, at, Result(collected=True))
-        else:
-            assert failure is not None
-            fail(turn, at, failure)
+    if items.closing:
+        finish_items(turn, parent, visit)
         return
-    finish_items(turn, parent, visit)
+    outcome = _outcome(turn.plan.steps[visit.step], items.width, items.completed, items.failed)
+    if outcome is None:
+        return
+    # The latest failure: that of the item which decided the outcome.
+    failure = None if outcome else next(reversed(items.failures.values()))
+    if items.in_flight:
+        close_items(turn, parent, visit, failure)
+        return
+    at = Address(parent.number, visit.step, visit.visit)
+    if failure is None:
+        complete(turn, at, Result(collected=True))
+    else:
+        fail(turn, at, failure)
 
 
-def close_items(
-    turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None
-) -> None:
+def close_items(turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None) -> None:
     """The outcome of a `foreach` is settled: withdraw the items that are still in flight."""
     items = visit.items
     assert items is not None
@@ -462,7 +481,8 @@ def close_items(
 def finish_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
     """Settle a closing `foreach` as a whole, once none of its items is in flight."""
     items = visit.items
-    assert items is not None and items.closing
+    assert items is not None
+    assert items.closing
     if items.in_flight or turn.state.closing is not None:
         return
     at = Address(parent.number, visit.step, visit.visit)
@@ -475,15 +495,47 @@ def finish_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
 # -- what is around
 
 
-def _settled(turn: Turn, scope: ScopeState, in_reach: bool) -> None:
-    """After a visit of a scope has settled: has the scope ended?"""
-    if not in_reach:
-        failure = scope.last_failure
-        assert failure is not None
-        close_root(turn, failure=failure)
+def settle_scope(turn: Turn, scope: ScopeState, *, in_reach: bool = True) -> None:
+    """After a visit of a scope has settled: has the scope ended, or failed?
+
+    Reads the state only, so that a history that was cut within a turn can be gone on with.
+    """
+    if scope.failing is not None:
+        close_root(turn, failure=scope.failing)
+    elif scope.terminated:
+        close_root(turn)
+    elif not in_reach:
+        close_root(turn, failure=out_of_reach(turn.plan, scope))
+    else:
+        if scope.joins:
+            for number in reopened_joins(turn.plan, scope):
+                turn.emit(JoinReopened(at_ms=turn.now_ms, scope=scope.number, step=number))
+        if not scope.active:
+            finish_root(turn, failure=stuck_join(turn.plan, scope), canceled=False)
+
+
+def resume(turn: Turn) -> None:
+    """Go on from where a history was cut within a turn. A whole turn is stored at once, so that
+    this finds nothing to do unless somebody cut a history on purpose."""
+    state = turn.state
+    if not state.seq:
         return
-    for number in reopened_joins(turn.plan, scope):
-        turn.emit(JoinReopened(at_ms=turn.now_ms, scope=scope.number, step=number))
-    if scope.active:
+    root = state.scopes[ROOT]
+    if state.closing is not None:
+        if not state.stopping:
+            closing = state.closing
+            finish_root(turn, failure=closing.failure, canceled=closing.canceled)
         return
-    finish_root(turn, failure=stuck_join(turn.plan, scope), canceled=False)
+    if state.cancel_ids:
+        close_root(turn, canceled=True)
+        return
+    for key in list(root.active):
+        visit = root.active.get(key)
+        if visit is not None and visit.items is not None and visit.items.width:
+            check_items(turn, root, visit)
+    if not _outcome_known(state):
+        settle_scope(turn, root, in_reach=out_of_reach(turn.plan, root) is None)
+
+
+def _outcome_known(state: ExecutionState) -> bool:
+    return state.ended or state.closing is not None

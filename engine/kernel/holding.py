@@ -43,9 +43,7 @@ def holding_parts(data: Data) -> tuple[HoldingPart, ...]:
 
 
 @lru_cache(maxsize=4096)
-def holding_part(
-    expression: Expression, where: tuple[str | int, ...] = ()
-) -> HoldingPart | None:
+def holding_part(expression: Expression, where: tuple[str | int, ...] = ()) -> HoldingPart | None:
     """What a bare definite path passes on, or None for any other expression."""
     node = expression.ast
     if not isinstance(node, Path) or not node.definite or node.root != "$":
@@ -91,7 +89,7 @@ def hold(
         return Held(None, part.path) if _leads_to(state.input, part.path, value) else None
     reading = context.step(part.step_id)
     settled = reading.settled if reading is not None else None
-    if settled is None or not _leads_to(settled.output, part.path, value):
+    if settled is None or not _leads_to(settled.value, part.path, value):
         return None
     return context.pointer(part.step_id, settled, part.path)
 
@@ -113,6 +111,8 @@ def exceeds(value: Value, limit: int) -> bool:
 
 def _spend(value: Value, left: int) -> int:
     left -= 8
+    if left < 0:
+        return left
     if isinstance(value, str):
         return left - len(value)
     if isinstance(value, dict):
@@ -142,5 +142,6 @@ def _with(tree: Value, where: tuple[str | int, ...], leaf: Value) -> Value:
     if isinstance(tree, dict):
         return {**tree, first: _with(tree[first], rest, leaf)}
     copy = list(tree)
-    copy[first] = _with(copy[first], rest, leaf)  # type: ignore[index]  # lists have int places
+    assert isinstance(first, int)
+    copy[first] = _with(copy[first], rest, leaf)
     return copy

@@ -65,8 +65,13 @@ def matching(
     context: ScopeContext,
     *,
     output_allowed: bool = True,
+    next_only: bool = False,
 ) -> ErrorClause | None:
     """The first clause that fits, or None.
+
+    Args:
+        output_allowed: False behind the output, in `assign` or `next`: no other value helps there.
+        next_only: of a `foreach` that fails with what an item's own clauses have seen already.
 
     Raises:
         ExpressionError: the `when` of a clause that fits by name has no value.
@@ -79,6 +84,8 @@ def matching(
         if clause.error is not None and clause.error not in names:
             continue
         if clause.output is not None and not output_allowed:
+            continue
+        if clause.edge is None and next_only:
             continue
         if clause.when is not None and not clause.when.test(context):
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from heliostat.engine.identity import Address
 from heliostat.engine.kernel.activation import Opening, seed_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import Failure
@@ -20,7 +21,6 @@ from heliostat.engine.kernel.state import (
     Tally,
     Waiting,
 )
-from heliostat.engine.identity import Address
 from heliostat.engine.plan.plan import END, Edge, Plan, StepNumber, StepPlan
 
 
@@ -86,18 +86,17 @@ def follow(
     """
     if plan.scopes[step.scope].notation == "dag":
         return _follow_needs(plan, opening, scope, step, context, status)
-    arrived: dict[StepNumber, int] = {}
+    arrived: set[StepNumber] = set()
     for edge in taken:
         if edge.target == END:
             continue
         target = plan.steps[edge.target]
         if target.join.kind == "any":
             opening.visit(target, scope, context)
-            continue
-        arrived[target.number] = arrived.get(target.number, 0) + 1
-        waiting = scope.joins.get(target.number)
-        if _fires(plan, target, waiting, edge.source, arrived[target.number]):
-            opening.visit(target, scope, context)
+        elif target.number not in arrived:
+            arrived.add(target.number)
+            if _fires(plan, target, scope.joins.get(target.number), edge.source):
+                opening.visit(target, scope, context)
     return True
 
 
@@ -106,17 +105,15 @@ def sources(plan: Plan, step: StepPlan) -> set[StepNumber]:
     return {plan.edges[number].source for number in step.arrivals} - {END}
 
 
-def _fires(
-    plan: Plan, target: StepPlan, waiting: Waiting | None, source: StepNumber, new: int
-) -> bool:
-    """Whether the arrival from `source`, the `new`-th of this event, lets a join start."""
+def _fires(plan: Plan, target: StepPlan, waiting: Waiting | None, source: StepNumber) -> bool:
+    """Whether an arrival from `source` lets a join start."""
     before = waiting.arrived if waiting is not None else {}
     if target.join.kind == "all":
         others = sources(plan, target) - {source}
         return not before.get(source) and all(before.get(other) for other in others)
     if waiting is not None and waiting.fired:
         return False
-    return sum(before.values()) + new == target.join.count
+    return sum(before.values()) + 1 == target.join.count
 
 
 def reopened_joins(plan: Plan, scope: ScopeState) -> Iterator[StepNumber]:
@@ -186,6 +183,20 @@ def _follow_needs(
         if verdict != "wait":
             opening.visit(dependent, scope, context, skip=verdict == "skip")
     return True
+
+
+def out_of_reach(plan: Plan, scope: ScopeState) -> Failure | None:
+    """The failure of a need for which a DAG step can no longer start, if there is such a step."""
+    if scope.plan_scope is None or plan.scopes[scope.plan_scope].notation != "dag":
+        return None
+    for number, tally in scope.tallies.items():
+        if number in scope.visits or _verdict(plan.steps[number], tally) != "fail":
+            continue
+        for need in plan.steps[number].needs:
+            settled = scope.settled.get(need)
+            if settled is not None and settled.failure is not None and settled.status == "Failed":
+                return settled.failure
+    return None
 
 
 def _after(scope: ScopeState, dependent: StepNumber, status: SettledStatus) -> Tally:

@@ -7,6 +7,7 @@ the next `Woke` goes on from there.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from heliostat.engine.identity import Address
@@ -32,8 +33,10 @@ def settle(plan: Plan, state: ExecutionState, stimulus: AnyStimulus) -> Decision
     REACT[type(stimulus)](turn, stimulus)
     chain = 0
     ready = state.ready
-    while ready and chain < CHAIN_MAX and not state.ended:
-        scope, step, visit = next(iter(ready))
-        go_on(turn, Address(scope, step, visit))
-        chain += 1
+    while ready and chain < CHAIN_MAX:
+        # In batches: finding the first key of a dict means passing all that were taken before it.
+        for key in list(islice(ready, CHAIN_MAX - chain)):
+            if key in ready:
+                go_on(turn, Address(*key))
+                chain += 1
     return Decision(turn.events, turn.commands)

@@ -20,8 +20,8 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from heliostat.engine.identity import Address
-from heliostat.engine.status import TERMINAL, ExecutionStatus
 from heliostat.engine.kernel.events import Failure
+from heliostat.engine.status import TERMINAL, ExecutionStatus
 from heliostat.engine.values import Held, Value
 
 ROOT: Final = 1
@@ -42,7 +42,7 @@ TimerKind = Literal["due", "deadline"]
 class Items(Struct, kw_only=True, omit_defaults=True):
     """The progress of a `foreach`: item `i` runs in scope instance `first_scope + i`."""
 
-    values: Value  # the list as recorded: inline, or where it is held
+    values: Value  # the list as recorded: inline, or where it is held; None once settled
     width: int
     first_scope: int
     next_index: int = 0
@@ -78,6 +78,9 @@ class Visit(Struct, kw_only=True, omit_defaults=True):
     started: bool = False  # recorded as started: `effects: at_most_once`
     skipped: bool = False
     failure: Failure | None = None  # before it began, or why it is stopping
+    output: Value = None  # returned within the grace of that
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
     items: Items | None = None
 
 
@@ -91,7 +94,15 @@ class Settled(Struct, kw_only=True, omit_defaults=True):
     extracts: dict[str, Value] | None = None
     failure: Failure | None = None
     items: Items | None = None
+    collected: bool = False  # the output is the list of the items' outputs, kept there only
     holders: int = 0  # active visits whose recorded input points here
+
+    @property
+    def value(self) -> Value:
+        """The output, wherever it is kept."""
+        if self.collected and self.items is not None:
+            return self.items.outputs
+        return self.output
 
 
 class Tally(Struct, array_like=True):
@@ -123,7 +134,8 @@ class ScopeState(Struct, kw_only=True, omit_defaults=True):
     replaced: dict[VisitKey, Settled] = {}  # older ones that recorded inputs still point to
     tallies: dict[int, Tally] = {}
     joins: dict[int, Waiting] = {}
-    last_failure: Failure | None = None  # of a step whose failure was tolerated so far
+    failing: Failure | None = None  # nobody caught it: the scope is about to close
+    terminated: bool = False  # a step with `end: terminate` completed: likewise
 
 
 class Closing(Struct, kw_only=True, omit_defaults=True):
@@ -197,9 +209,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
             return visit.deadline_at_ms == instant
         return visit.due_at_ms == instant
 
-    def add_timer(
-        self, instant: int, scope: int, step: int, visit: int, kind: TimerKind
-    ) -> None:
+    def add_timer(self, instant: int, scope: int, step: int, visit: int, kind: TimerKind) -> None:
         """Book a timer. Stale entries are swept when they may outnumber the live ones."""
         heappush(self.timers, (instant, scope, step, visit, kind))
         if len(self.timers) > max(64, 2 * self.timers_swept):
@@ -207,18 +217,17 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
             heapify(self.timers)
             self.timers_swept = len(self.timers)
 
-    def take_due(self, now_ms: int) -> list[tuple[int, int, int, int, TimerKind]]:
-        """Take the live timers at or before `now_ms` off the heap, earliest first.
+    def next_due(self, now_ms: int) -> tuple[int, int, int, int, TimerKind] | None:
+        """Take the earliest live timer at or before `now_ms` off the heap.
 
-        Each must be answered by an event that ends what it stands for, so that the heap stays a
+        It must be answered by an event that ends what it stands for, so that the heap stays a
         function of the events but for stale entries.
         """
-        due = []
         while self.timers and self.timers[0][0] <= now_ms:
             timer = heappop(self.timers)
             if self.is_live(timer):
-                due.append(timer)
-        return due
+                return timer
+        return None
 
     def visit_at(self, at: Address) -> Visit | None:
         """The active visit of an address, whatever the attempt."""
@@ -243,7 +252,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
             settled = scope.settled.get(step)
             if settled is None or settled.visit != visit:
                 settled = scope.replaced[step, visit]
-            value = settled.output
+            value = settled.value
         for part in held.path:
             value = value[part]
         return value

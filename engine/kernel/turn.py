@@ -49,7 +49,7 @@ class Turn:
 
     def launch(self, at: Address) -> None:
         """Have an attempt made, with the input that its visit was activated with."""
-        scope, visit, step = self.locate(at)
+        _, visit, step = self.locate(at)
         activity = step.activity
         if activity is not None and activity.effects == "at_most_once":
             self.emit(AttemptStarted(at_ms=self.now_ms, at=at))

@@ -1,0 +1,65 @@
+"""Values on their way between a user's process and the hosts.
+
+What goes in is written as runners write results: plain data as JSON, tables, arrays and other
+objects as blobs, and with it what expressions read of the part that lies in blobs. What comes out
+has its references replaced by the values they stand for; this is the user's own process, so that
+pickles may be opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from heliostat.actors.runner.encoding import UnserializableResult, encode
+from heliostat.actors.runner.extracts import extracts
+from heliostat.actors.runner.objects import read_all
+from heliostat.engine.errors import InputError
+from heliostat.engine.journal.protocol import BlobStore
+from heliostat.engine.plan.plan import Plan
+from heliostat.engine.values import Value, decoder
+
+_unpack: Final = decoder().decode
+
+
+class Sent(Struct, frozen=True):
+    """An input, ready to be sent; its blobs are stored."""
+
+    value: Value
+    bytes: int
+    extracts: Mapping[str, Value] | None
+
+
+def send(value: Any, *, namespace: str, blobs: BlobStore, plan: Callable[[], Plan]) -> Sent:
+    """The value as it travels. `plan` is asked only where some of it went into blobs.
+
+    Raises:
+        InputError: a part of it can be written in no way, or it breaks the input schema (a host
+            checks what it sees, and it does not look into blobs).
+    """
+    try:
+        encoded = encode(value, namespace=namespace, blobs=blobs)
+    except UnserializableResult as error:
+        message = str(error).replace("the result", "the input").replace("return", "send")
+        raise InputError(message) from error
+    found = None
+    if encoded.outside:
+        known = plan()
+        if known.validate_input is not None:
+            fault = known.validate_input(_unpack(encoded.tree))
+            if fault is not None:
+                raise InputError(f"the input of {known.id!r} breaks its input_schema: {fault}")
+        reads = known.input_reads
+        found = extracts(reads, encoded, lambda content: blobs.put(namespace, content))
+    return Sent(_unpack(encoded.packed), encoded.bytes, found)
+
+
+def receive(value: Value, blobs: BlobStore) -> Any:
+    """The value with every reference in it replaced by what it stands for.
+
+    Raises:
+        NotFound: one of its blobs is gone.
+    """
+    return read_all(value, blobs)

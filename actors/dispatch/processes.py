@@ -1,0 +1,106 @@
+"""Runners as plain child processes: for tests, and where there is no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from .factory import RunnerHandle, RunnerNotStarted
+from .sockets import index_of, private_folder, socket_path
+
+START_S_MAX: Final = 30.0
+"""A Python process and its imports, on a machine that is busy."""
+
+LOOK_S: Final = 0.01
+
+
+class ProcessFactory:
+    """Starts runners with this interpreter; they outlive this process."""
+
+    def __init__(
+        self,
+        *,
+        deployment: str,
+        folder: Path,
+        blobs: Path,
+        code: Sequence[str] = (),
+        orphan_ms: int | None = None,
+        name_prefix: str = "",
+    ) -> None:
+        self._deployment, self._folder, self._blobs = deployment, folder, blobs
+        self._code, self._orphan_ms, self._prefix = tuple(code), orphan_ms, name_prefix
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    async def create(self, index: int, *, reserve: bool) -> RunnerHandle:
+        private_folder(self._folder)
+        path = socket_path(self._folder, index)
+        path.unlink(missing_ok=True)
+        handle = RunnerHandle(f"{self._prefix}runner/{index}", index, path)
+        # Called on the event loop: a fork takes about a millisecond, and is rare.
+        # Its output goes to a file: it outlives this process, and must not hold its terminal.
+        with path.with_suffix(".log").open("ab") as log:
+            child = self._children[index] = subprocess.Popen(  # noqa: ASYNC220
+                self._command(handle),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = asyncio.get_running_loop().time() + START_S_MAX
+        while not path.exists():
+            if child.poll() is not None:
+                raise RunnerNotStarted(f"runner {handle.name} ended at once: {_how(child)}")
+            if asyncio.get_running_loop().time() > deadline:
+                child.kill()
+                raise RunnerNotStarted(f"runner {handle.name} does not listen")
+            await asyncio.sleep(LOOK_S)
+        return handle
+
+    def _command(self, handle: RunnerHandle) -> list[str]:
+        command = [sys.executable, "-m", "heliostat.actors.runner"]
+        command += ["--name", handle.name, "--deployment", self._deployment]
+        command += ["--socket", str(handle.socket), "--blobs", str(self._blobs)]
+        for folder in self._code:
+            command += ["--code", folder]
+        if self._orphan_ms is not None:
+            command += ["--orphan-ms", str(self._orphan_ms)]
+        return command
+
+    async def find(self) -> Sequence[RunnerHandle]:
+        if not self._folder.is_dir():
+            return []
+        found = ((index_of(path), path) for path in sorted(self._folder.iterdir()))
+        return [
+            RunnerHandle(f"{self._prefix}runner/{index}", index, path)
+            for index, path in found
+            if index is not None
+        ]
+
+    async def discard(self, handle: RunnerHandle) -> str | None:
+        handle.socket.unlink(missing_ok=True)
+        child = self._children.pop(handle.index, None)
+        if child is None:
+            return None
+        for _ in range(100):  # it is dead; its parent hears of it in a moment
+            if child.poll() is not None:
+                return _how(child)
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    async def demand_waits(self) -> bool:
+        return False
+
+    async def close(self) -> None:
+        self._children.clear()
+
+
+def _how(child: subprocess.Popen[bytes]) -> str:
+    code = child.returncode
+    if code is not None and code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return f"exit code {code}"

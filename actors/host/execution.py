@@ -1,0 +1,188 @@
+"""One execution in a host's memory: its state, its plan, and what the current turn adds to it.
+
+The state runs ahead of the journal between a decision and its commit. What was not committed is
+never patched back: such an execution leaves memory and is folded again from the journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from heliostat.actors.host.ownership import OwnedShard
+from heliostat.actors.host.plans import HostedPlan
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.journal.protocol import (
+    Append,
+    ExecutionRow,
+    Journal,
+    SnapshotRow,
+    StoredExecution,
+)
+from heliostat.engine.kernel.codec import (
+    decode_snapshot,
+    encode_event,
+    encode_snapshot,
+    fold,
+)
+from heliostat.engine.kernel.commands import Command
+from heliostat.engine.kernel.settle import settle
+from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.kernel.stimuli import AnyStimulus
+from heliostat.engine.plan.plan import Plan
+
+FAILURE_MESSAGE_CHARS: Final = 2_000
+"""Of a failure's message in the searchable row; the history has it whole."""
+
+_COALESCED: Final = frozenset({"Running", "Waiting"})
+"""Between these a change of status alone does not write the row."""
+
+
+class LiveExecution:
+    """An execution that is in memory, and owned by this host as far as it knows."""
+
+    __slots__ = (
+        "_row_busy",
+        "_row_run",
+        "_row_status",
+        "_row_wake",
+        "_snapshot_bytes",
+        "_unsnapped_bytes",
+        "after_seq",
+        "commands",
+        "events",
+        "hosted",
+        "idle_since_ms",
+        "key",
+        "reasons",
+        "shard",
+        "state",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        key: ExecutionKey,
+        shard: OwnedShard,
+        hosted: HostedPlan,
+        state: ExecutionState,
+    ) -> None:
+        self.key, self.shard, self.hosted, self.state = key, shard, hosted, state
+        self.idle_since_ms = 0
+        self._row_status: str | None = None
+        self._row_busy = False
+        self._row_wake: int | None = None
+        self._row_run = 0
+        self._snapshot_bytes = 0
+        self._unsnapped_bytes = 0
+        # what the current turn adds
+        self.turn = 0
+        self.after_seq = 0
+        self.events: list[bytes] = []
+        self.commands: list[Command] = []
+        self.reasons: list[Any] = []
+        """Where the turn's stimuli came from: asked again when the commit refuses them."""
+
+    def begin(self, turn: int) -> None:
+        """Join a turn: what it adds comes after the last event so far."""
+        self.turn = turn
+        self.after_seq = self.state.seq
+        self.events = []
+        self.commands = []
+        self.reasons = []
+
+    def decide(self, stimulus: AnyStimulus) -> bool:
+        """Let the kernel decide, and keep what the commit needs; tells whether it decided."""
+        decision = settle(self.hosted.plan, self.state, stimulus)
+        if decision.commands:
+            self.commands += decision.commands
+        if not decision.events:
+            return False
+        for event in decision.events:
+            body = encode_event(event)
+            self._unsnapped_bytes += len(body)
+            self.events.append(body)
+        return True
+
+    def to_append(self, snapshot_bytes_min: int) -> tuple[Append, int | None]:
+        """What the turn adds, with the row and a snapshot where they are due; and when to wake."""
+        state = self.state
+        wake_at_ms = state.wake_at_ms
+        snapshot = None
+        if (
+            self._unsnapped_bytes > snapshot_bytes_min
+            and self._unsnapped_bytes > self._snapshot_bytes
+            and not state.ended  # hardly ever loaded again
+        ):
+            body = encode_snapshot(state)
+            snapshot = SnapshotRow(seq=state.seq, body=body)
+            self._unsnapped_bytes, self._snapshot_bytes = 0, len(body)
+        append = Append(
+            key=self.key,
+            after_seq=self.after_seq,
+            events=tuple(self.events),
+            row=self._changed_row(wake_at_ms),
+            snapshot=snapshot,
+        )
+        return append, wake_at_ms
+
+    def _changed_row(self, wake_at_ms: int | None) -> ExecutionRow | None:
+        state = self.state
+        status, busy = state.status, state.busy > 0
+        if (
+            busy == self._row_busy
+            and wake_at_ms == self._row_wake
+            and state.run == self._row_run
+            and (
+                status == self._row_status
+                or (status in _COALESCED and self._row_status in _COALESCED)
+            )
+        ):
+            return None
+        self._row_status, self._row_busy = status, busy
+        self._row_wake, self._row_run = wake_at_ms, state.run
+        failure = state.failure
+        return ExecutionRow(
+            key=self.key,
+            shard=self.shard.name,
+            definition=state.definition,
+            version=state.version,
+            status=status,
+            run=state.run,
+            busy=state.busy,
+            wake_at_ms=wake_at_ms,
+            created_at_ms=state.created_at_ms,
+            ended_at_ms=state.ended_at_ms,
+            failure_type=None if failure is None else failure.type,
+            failure_message=None if failure is None else failure.message[:FAILURE_MESSAGE_CHARS],
+            tags=state.tags,
+        )
+
+
+async def revive(
+    journal: Journal, stored: StoredExecution, shard: OwnedShard, hosted: HostedPlan
+) -> LiveExecution:
+    """An execution in memory again, as its history and its row left it."""
+    row = stored.row
+    live = LiveExecution(row.key, shard, hosted, await fold_stored(journal, stored, hosted.plan))
+    live._row_status, live._row_busy = row.status, row.busy > 0
+    live._row_wake, live._row_run = row.wake_at_ms, row.run
+    live._unsnapped_bytes = sum(map(len, stored.events))
+    live._snapshot_bytes = 0 if stored.snapshot is None else len(stored.snapshot.body)
+    return live
+
+
+async def fold_stored(journal: Journal, stored: StoredExecution, plan: Plan) -> ExecutionState:
+    """The state that a history leads to; from its beginning where the snapshot cannot be read."""
+    snapshot = stored.snapshot
+    state = None if snapshot is None else decode_snapshot(snapshot.body)
+    if snapshot is not None and state is None:
+        state = ExecutionState()
+        while state.seq < snapshot.seq:
+            page = await journal.read(stored.row.key, after_seq=state.seq)
+            assert page, f"the history of {stored.row.key} ends before its snapshot"
+            fold(plan, (body for seq, body in page if seq <= snapshot.seq), state)
+    state = fold(plan, stored.events, state)
+    assert state.seq == stored.last_seq, (
+        f"execution {stored.row.key} folds to seq {state.seq}, its last event is {stored.last_seq}"
+    )
+    return state

@@ -1,0 +1,428 @@
+"""`ExecutionHost`: what clients call, and the life of one host.
+
+A plain class that has never heard of Ray; `actors/remote.py` makes it an actor. Its constructor
+does no I/O and cannot fail: an actor whose constructor raises is dead for good. `begin` starts the
+task that opens the journal, again and again until it can, claims shards and turns; nothing of that
+waits for a first call.
+
+Every call takes and returns bytes (`api.py`, `questions.py`), answers refusals as values, and
+waits for nothing but its own commit or read; until the journal is open, for that, within a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from heliostat.actors.dispatch.protocol import Deliver, Dispatch, Report
+from heliostat.actors.host.api import CancelRequest, Refusal, StartMany, Watch, pack, unpack
+from heliostat.actors.host.bounds import HostBounds
+from heliostat.actors.host.cancels import CancelItem
+from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause
+from heliostat.actors.host.definitions import Definitions
+from heliostat.actors.host.figures import Figures
+from heliostat.actors.host.loop import TurnLoop
+from heliostat.actors.host.ownership import Ownership
+from heliostat.actors.host.plans import Compile, JournalPlans
+from heliostat.actors.host.processes import is_running
+from heliostat.actors.host.questions import (
+    CountRequest,
+    DefinitionRequest,
+    DefinitionsRequest,
+    DrainRequest,
+    HistoryRequest,
+    HostInfo,
+    ShardInfo,
+)
+from heliostat.actors.host.reads import Reads
+from heliostat.actors.host.starts import StartDesk, overloaded, refusal_of
+from heliostat.actors.host.streams import ResultStreams
+from heliostat.engine.errors import HeliostatError, InputError, JournalError
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.ids import new_id
+from heliostat.engine.journal.protocol import DefinitionRow, ExecutionQuery, Journal, OwnerRow
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What a host works with; opened in the background, closed by `drain`."""
+
+    journal: Journal
+    dispatch: Dispatch
+    compile: Compile
+
+
+OpenParts: TypeAlias = Callable[[Deliver], Awaitable[Parts]]
+"""Opens journal and dispatcher; may raise, and is then called again after a pause."""
+
+
+class _Works:
+    """All that exists once the journal is open."""
+
+    def __init__(self, parts: Parts, host: ExecutionHost, is_running_: IsRunning) -> None:
+        clock, bounds = host.clock, host.bounds
+        self.journal, self.dispatch = parts.journal, parts.dispatch
+        plans = JournalPlans(parts.journal, parts.compile, capacity=bounds.plans)
+        self.definitions = Definitions(
+            journal=parts.journal, plans=plans, compile=parts.compile, clock=clock
+        )
+        self.streams = ResultStreams(clock=clock, bounds=bounds)
+        self.ownership = Ownership(
+            journal=parts.journal,
+            name=host.name,
+            incarnation=host.incarnation,
+            pid=os.getpid(),
+            node=host.node,
+            clock=clock,
+            bounds=bounds,
+            process_is_running=is_running_,
+        )
+        self.loop = loop = TurnLoop(
+            journal=parts.journal,
+            dispatch=parts.dispatch,
+            plans=plans,
+            ownership=self.ownership,
+            streams=self.streams,
+            figures=host.figures,
+            clock=clock,
+            bounds=bounds,
+        )
+        self.reads = Reads(
+            journal=parts.journal,
+            plans=plans,
+            ownership=self.ownership,
+            streams=self.streams,
+            bounds=bounds,
+            live=loop.residents.all.get,
+            durable=loop.durable,
+        )
+        self.desk = loop.desk = StartDesk(
+            journal=parts.journal,
+            plans=plans,
+            clock=clock,
+            bounds=bounds,
+            bell=loop.bell,
+            watch=self.reads.watch_one,
+            resident=loop.residents.__len__,
+        )
+
+
+IsRunning: TypeAlias = Callable[[OwnerRow], bool]
+
+
+class ExecutionHost:
+    """Carries the executions of the shards it claimed: gather, decide, commit, then act."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        node: str,
+        open_parts: OpenParts,
+        bounds: HostBounds | None = None,
+        clock: Clock | None = None,
+        process_is_running: IsRunning = is_running,
+    ) -> None:
+        self.name, self.node = name, node
+        self.incarnation = new_id()
+        self.bounds = bounds or HostBounds()
+        self.clock = clock or SystemClock()
+        self.figures = Figures(self.bounds)
+        self._open_parts = open_parts
+        self._process_is_running = process_is_running
+        self._works: _Works | None = None
+        self._opening_trouble: str | None = "the journal is not open yet"
+        self._opened = asyncio.Event()
+        self._early: list[Report] = []
+        self._state = "opening"
+        self._tasks: list[asyncio.Task[None]] = []
+        self._began_at_ms = self.clock.steady_ms()
+
+    def begin(self) -> None:
+        """Open, claim and turn in the background; on the event loop's thread."""
+        if not self._tasks:
+            self._spawn(self._open(), "open")
+
+    # life
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}:{name}")
+        self._tasks.append(task)
+
+    async def _open(self) -> None:
+        parts = await self._opened_parts()
+        works = _Works(parts, self, self._process_is_running)
+        self._works, self._opening_trouble, self._state = works, None, "running"
+        self._opened.set()
+        early, self._early = self._early, []
+        works.loop.deliver(early)
+        self._spawn(self._keep(works.loop.own, "own"), "own")
+        self._spawn(self._keep(works.loop.run, "turns"), "turns")
+        self._spawn(self._keep(works.desk.compare_forever, "compare"), "compare")
+        self._spawn(self._keep(works.loop.residents.load_forever, "load"), "load")
+
+    async def _opened_parts(self) -> Parts:
+        backoff = Backoff(
+            self.clock, first_ms=self.bounds.backoff_ms, max_ms=self.bounds.backoff_max_ms
+        )
+        while True:
+            try:
+                return await self._open_parts(self._deliver)
+            except Exception as error:  # noqa: BLE001 – whatever it is, `info` tells it
+                self._opening_trouble = f"{type(error).__name__}: {error}"
+                _log.warning("host %s cannot open its parts: %s", self.name, error)
+                await backoff.wait()
+
+    async def _keep(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        """Run one of the host's tasks; a fault of ours is recorded, and the task goes on."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001 – the outer edge of all of its tasks
+                _log.exception("host %s: its task %r broke and is started again", self.name, name)
+                self.figures.fault(f"task {name!r} broke", error)
+                await pause(self.clock, self.bounds.backoff_max_ms)
+
+    def _deliver(self, reports: Sequence[Report]) -> None:
+        if self._works is None:
+            self._early.extend(reports)
+        else:
+            self._works.loop.deliver(reports)
+
+    async def drain(self, body: bytes) -> bytes:
+        """Take no more starts, finish what gathered, give up the shards, close; then `info`.
+
+        What runs at runners goes on there and is found by the next owner.
+        """
+        request = unpack(body, DrainRequest)
+        works = self._works
+        if works is None:  # nothing was opened: there is nothing to finish
+            self._state = "stopped"
+            self.abandon()
+            return self._info()
+        if self._state != "running":
+            return self._info()
+        self._state = "draining"
+        works.ownership.draining = True
+        until_ms = self.clock.steady_ms() + request.wait_ms
+        step = Doorbell(self.clock)
+        while not self._quiet(works) and self.clock.steady_ms() < until_ms:
+            await step.wait(min(20, request.wait_ms))
+        await self._stop(works)
+        return self._info()
+
+    def _quiet(self, works: _Works) -> bool:
+        loop = works.loop
+        return not (
+            works.desk.unanswered
+            or loop.reports
+            or loop.requests
+            or any(live.state.busy for live in loop.residents.all.values())
+        )
+
+    async def _stop(self, works: _Works) -> None:
+        works.loop.stop()
+        turns = [task for task in self._tasks if task.get_name().endswith((":turns", ":own"))]
+        others = [task for task in self._tasks if task not in turns]
+        works.loop.look_soon()
+        await asyncio.wait(turns, timeout=self.bounds.backoff_max_ms / 1000)
+        for task in [*turns, *others]:
+            task.cancel()
+        await asyncio.gather(*turns, *others, return_exceptions=True)
+        works.streams.close()
+        works.desk.refuse_all(_closing())
+        works.loop.refuse_all(_closing())
+        try:
+            await works.ownership.leave()
+        except JournalError as error:  # the next owner sees that the process is gone
+            _log.warning("host %s could not take its row off the list: %s", self.name, error)
+        await works.dispatch.close()
+        await works.journal.close()
+        self._state = "stopped"
+
+    def abandon(self) -> None:
+        """End as a killed process does: at once, nothing finished, nothing released."""
+        for task in self._tasks:
+            task.cancel()
+
+    # calls
+
+    async def _call(
+        self, body: bytes, type_: type[_T], ask: Callable[[_Works, _T], Awaitable[Any]]
+    ) -> bytes:
+        try:
+            request = unpack(body, type_)
+        except msgspec.DecodeError as error:
+            return pack(refusal_of(InputError(f"the request cannot be read: {error}")))
+        works = self._works
+        if works is None:
+            works = await self._until_open()
+        if works is None or self._state == "stopped":
+            return pack(self._unreachable())
+        try:
+            return pack(await ask(works, request))
+        except HeliostatError as error:
+            return pack(refusal_of(error))
+
+    async def _until_open(self) -> _Works | None:
+        try:
+            await asyncio.wait_for(self._opened.wait(), self.bounds.claim_wait_ms / 1000)
+        except TimeoutError:
+            return None
+        return self._works
+
+    def _unreachable(self) -> Refusal:
+        why = self._opening_trouble or "it was drained"
+        return Refusal(
+            code="UNREACHABLE",
+            message=f"host {self.name!r} cannot serve: {why}",
+            details={"trouble": why},
+        )
+
+    async def start_many(self, body: bytes) -> bytes:
+        """Start executions; each answer comes after its commit."""
+        return await self._call(body, StartMany, self._start_many)
+
+    async def _start_many(self, works: _Works, many: StartMany) -> Any:
+        refuse = None
+        if self._state != "running":
+            refuse = _closing()
+        elif many.client is not None and not works.streams.room(many.client, len(many.starts)):
+            refuse = overloaded("the list of watched executions", self.bounds)
+        group = await works.desk.admit(many, refuse)
+        return await group.answered()
+
+    async def cancel(self, body: bytes) -> bytes:
+        """Ask an execution to end; answered once the request is durable."""
+        return await self._call(body, CancelRequest, self._cancel)
+
+    async def _cancel(self, works: _Works, request: CancelRequest) -> Any:
+        item = CancelItem(request, self.clock.steady_ms())
+        works.loop.request(item)
+        return await item.future
+
+    async def status(self, body: bytes) -> bytes:
+        """What an execution does now."""
+        return await self._call(body, ExecutionKey, lambda works, key: works.reads.status(key))
+
+    async def history(self, body: bytes) -> bytes:
+        """A page of an execution's events."""
+        return await self._call(
+            body, HistoryRequest, lambda works, request: works.reads.history(request)
+        )
+
+    async def watch(self, body: bytes) -> bytes:
+        """Add executions to a client's result stream."""
+        return await self._call(body, Watch, lambda works, request: works.reads.watch(request))
+
+    async def results(self, client: str) -> AsyncIterator[bytes]:
+        """A client's result stream: packed `ResultBatch`es, at least one a second."""
+        works = self._works or await self._until_open()
+        if works is not None:
+            async for batch in works.streams.results(client):
+                yield batch
+
+    async def list_executions(self, body: bytes) -> bytes:
+        """A page of executions, newest first."""
+        return await self._call(
+            body, ExecutionQuery, lambda works, query: works.journal.list_executions(query)
+        )
+
+    async def count_executions(self, body: bytes) -> bytes:
+        """How many executions have each status."""
+        return await self._call(
+            body,
+            CountRequest,
+            lambda works, request: works.journal.count_executions(request.namespace),
+        )
+
+    async def put_definition(self, body: bytes) -> bytes:
+        """Register a version; the same content again is harmless."""
+        return await self._call(body, DefinitionRow, lambda works, row: works.definitions.put(row))
+
+    async def get_definition(self, body: bytes) -> bytes:
+        """A registered version."""
+        return await self._call(
+            body, DefinitionRequest, lambda works, request: works.definitions.get(request)
+        )
+
+    async def list_definitions(self, body: bytes) -> bytes:
+        """Every registered version, the latest first."""
+        return await self._call(
+            body,
+            DefinitionsRequest,
+            lambda works, request: works.journal.list_definitions(
+                request.namespace, id=request.id, limit=request.limit, offset=request.offset
+            ),
+        )
+
+    async def info(self) -> bytes:
+        """This host as it sees itself; answered without the journal, always at once."""
+        return self._info()
+
+    def _info(self) -> bytes:
+        figures, works = self.figures, self._works
+        now_ms = self.clock.steady_ms()
+        info: dict[str, Any] = {}
+        trouble = self._opening_trouble
+        if works is not None:
+            loop = works.loop
+            trouble = loop.committer.trouble or figures.trouble or figures.ownership_trouble
+            info = {
+                "shards": tuple(
+                    ShardInfo(
+                        shard=shard.name,
+                        epoch=shard.epoch,
+                        next_position=shard.next_position,
+                        serving=shard.serving,
+                    )
+                    for shard in works.ownership.shards.values()
+                ),
+                "resident": len(loop.residents),
+                "idle": loop.residents.idle,
+                "loads_queued": loop.residents.loading,
+                "starts_queued": works.desk.unanswered,
+                "reports_queued": len(loop.reports),
+                "requests_queued": len(loop.requests),
+                "timers": len(loop.timers),
+                "clients": len(works.streams),
+            }
+        return pack(
+            HostInfo(
+                name=self.name,
+                incarnation=self.incarnation,
+                pid=os.getpid(),
+                node=self.node,
+                state=self._state,
+                trouble=trouble,
+                moved_ms_ago=now_ms - (works.loop.moved_at_ms if works else self._began_at_ms),
+                uptime_ms=now_ms - self._began_at_ms,
+                turns=figures.turns,
+                stimuli=figures.stimuli,
+                events=figures.events,
+                started=figures.started,
+                ended=figures.ended,
+                commit_ms_mean=figures.commit_ms_mean,
+                commit_ms_max=figures.commit_ms_max,
+                clock_jumps=figures.clock_jumps,
+                faults=tuple(figures.faults),
+                **info,
+            )
+        )
+
+
+def _closing() -> Refusal:
+    return Refusal(
+        code="OVERLOADED",
+        message="the host is being drained; nothing was accepted, try again in 1 s",
+        details={"retry_after_s": 1.0, "draining": True},
+    )

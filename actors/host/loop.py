@@ -1,0 +1,564 @@
+"""The turn loop: gather, decide, commit, then act. Turns never overlap.
+
+Rules:
+
+1. Only the loop touches executions in memory. Everything else leaves something in a queue and
+   rings; one wake-up carries all that gathered.
+2. Nothing leaves the process before the commit that it follows from. Afterwards, in this order:
+   runners are acknowledged, commands dispatched, watchers and waiting clients told.
+3. What the journal refused leaves the turn, and only that: its state is thrown away, and the
+   reasons of its stimuli come back into the queues.
+4. The owner row beats from here and from nowhere else, so that it stands still when turns do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Report, Returned
+from heliostat.actors.host.api import Refusal, Started
+from heliostat.actors.host.bounds import HostBounds
+from heliostat.actors.host.cancels import CancelItem, answer_for, unknown
+from heliostat.actors.host.clock import Backoff, Clock, Doorbell
+from heliostat.actors.host.commit import Committer, Outcome, Stopping
+from heliostat.actors.host.execution import LiveExecution
+from heliostat.actors.host.figures import Figures
+from heliostat.actors.host.ownership import OwnedShard, Ownership
+from heliostat.actors.host.plans import PlanStore
+from heliostat.actors.host.residency import Loaded, Residents
+from heliostat.actors.host.starts import StartDesk, StartItem, overloaded
+from heliostat.actors.host.streams import ResultStreams
+from heliostat.actors.host.takeover import Recovered, recover
+from heliostat.actors.host.timers import Timers
+from heliostat.actors.host.turn import Reason, Turn, Wake, commands_of
+from heliostat.engine.errors import JournalError
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.journal.protocol import Journal
+from heliostat.engine.kernel.outstanding import outstanding
+from heliostat.engine.kernel.state import ExecutionState
+
+_log = logging.getLogger(__name__)
+
+
+class TurnLoop:
+    """The executions of the shards that one host claimed."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        dispatch: Dispatch,
+        plans: PlanStore,
+        ownership: Ownership,
+        streams: ResultStreams,
+        figures: Figures,
+        clock: Clock,
+        bounds: HostBounds,
+    ) -> None:
+        self._journal, self._dispatch, self._plans = journal, dispatch, plans
+        self._ownership, self._streams, self._figures = ownership, streams, figures
+        self._clock, self._bounds = clock, bounds
+        self._bell = Doorbell(clock)
+        self._look_bell = Doorbell(clock)
+        self.committer = Committer(journal=journal, ownership=ownership, clock=clock, bounds=bounds)
+        self.residents = Residents(
+            journal=journal, plans=plans, clock=clock, bounds=bounds, bell=self._bell
+        )
+        self.timers = Timers(bounds)
+        self.desk: StartDesk  # set by the host, which ties it to its reads
+        self.reports: deque[Report] = deque()
+        self.requests: deque[CancelItem] = deque()
+        self._held: list[Reason] = []  # for shards that nobody is known to serve yet
+        self._recovered: deque[Recovered] = deque()
+        self._lost: list[OwnedShard] = []
+        self._committing = -1  # the number of the turn whose commit is on its way
+        self._number = 0
+        self._stopping = False
+        self.moved_at_ms = clock.steady_ms()
+
+    # what others leave here
+
+    @property
+    def bell(self) -> Doorbell:
+        """Ring it after queueing."""
+        return self._bell
+
+    def deliver(self, reports: Sequence[Report]) -> None:
+        """A lane hands over reports."""
+        self.reports.extend(reports)
+        self._bell.ring()
+
+    def request(self, item: CancelItem) -> None:
+        """Queue a request for the next turn, or refuse it."""
+        if len(self.requests) + len(self._held) >= self._bounds.requests_queued:
+            item.answer(overloaded("the queue of requests", self._bounds))
+            return
+        self.requests.append(item)
+        self._bell.ring()
+
+    def durable(self, key: ExecutionKey) -> LiveExecution | None:
+        """An execution in memory whose state is not ahead of the journal."""
+        live = self.residents.all.get(key)
+        return None if live is None or live.turn == self._committing else live
+
+    def stop(self) -> None:
+        """End after the turn that runs now; one whose commit cannot end is given up."""
+        self._stopping = True
+        self.committer.stop()
+        self._bell.ring()
+
+    def refuse_all(self, refusal: Refusal) -> None:
+        """The host ends: tell the clients whose requests were not taken into a commit."""
+        waiting: list[Reason] = [*self.requests, *self._held]
+        for live in self.residents.all.values():
+            if live.turn == self._number:  # a commit that was given up
+                waiting += live.reasons
+        self.requests.clear()
+        self._held.clear()
+        for reason in waiting:
+            if not (isinstance(reason, StartItem) and reason.answered):
+                self._answer(reason, refusal)
+
+    # the loop
+
+    async def run(self) -> None:
+        """Turn until stopped."""
+        backoff = Backoff(
+            self._clock, first_ms=self._bounds.backoff_ms, max_ms=self._bounds.backoff_max_ms
+        )
+        while not self._stopping:
+            await self._bell.wait(self._pause_ms())
+            try:
+                await self._round()
+            except Stopping:
+                break
+            except JournalError as error:  # beats and timer pages: the next round tries again
+                self._figures.trouble = f"{type(error).__name__}: {error}"
+                self._bell.ring()
+                await backoff.wait()
+                continue
+            except Exception as error:  # noqa: BLE001 – the outer edge of all turns
+                # Memory is in a state that nobody knows: begin again from the journal.
+                _log.exception("a turn broke; all shards are claimed again")
+                self._figures.fault("a turn broke", error)
+                self._forget_everything(error)
+                self._bell.ring()
+                await backoff.wait()
+                continue
+            backoff.reset()
+            await asyncio.sleep(0)  # a journal in memory never suspends: let others run
+
+    async def _round(self) -> None:
+        now_ms = self._figures.watch_clock(self._clock.now_ms(), self._clock.steady_ms())
+        self.moved_at_ms = self._clock.steady_ms()
+        await self._ownership.beat()
+        shard = self.timers.wanting(now_ms)
+        if shard is not None:
+            await self.timers.read_page(self._journal, shard, now_ms)
+        self._figures.trouble = None
+        self._drop_lost()
+        turn = self._gather(self._clock.now_ms())
+        if turn.touched:
+            await self._settle(turn)
+        self.residents.hibernate(self._clock.steady_ms())
+        if (
+            self.reports
+            or self.requests
+            or self.desk.queue
+            or self._recovered
+            or self.residents.loaded
+            or self.timers.wanting(now_ms) is not None
+        ):
+            self._bell.ring()
+
+    def _pause_ms(self) -> float:
+        pause_ms = float(self._bounds.beat_ms)
+        next_ms = self.timers.next_ms
+        if next_ms is not None:
+            pause_ms = min(pause_ms, max(0, next_ms - self._clock.now_ms()))
+        return pause_ms
+
+    # gather and decide
+
+    def _gather(self, now_ms: int) -> Turn:
+        self._number += 1
+        turn = Turn(self._number, now_ms)
+        if self._recovered:
+            self._serve(turn, self._recovered.popleft())
+        while self.residents.loaded and turn.stimuli < self._bounds.turn_stimuli:
+            self._take_loaded(turn, self.residents.loaded.popleft())
+        for key in self.timers.due(now_ms, self._bounds.turn_stimuli - turn.stimuli):
+            self._ask(turn, Wake(key))
+        while self.requests and turn.stimuli < self._bounds.turn_stimuli:
+            self._ask(turn, self.requests.popleft())
+        self._take_reports(turn)
+        starts = max(self._bounds.turn_starts, self._bounds.turn_stimuli - turn.stimuli)
+        queue = self.desk.queue
+        while queue and starts > 0:
+            starts -= 1
+            self._start(turn, queue.popleft())
+        return turn
+
+    def _take_reports(self, turn: Turn) -> None:
+        reports, room = self.reports, self._bounds.turn_stimuli - turn.stimuli
+        residents = self.residents.all
+        while reports and room > 0:
+            report = reports.popleft()
+            if type(report) is Noticed:
+                self._figures.notices += 1
+                continue
+            room -= 1
+            live = residents.get(report.key)
+            if live is None:
+                self._ask(turn, report)
+            else:
+                self._decide(turn, live, report)
+
+    def _ask(self, turn: Turn, reason: Reason) -> None:
+        """Bring a reason to its execution, wherever that is."""
+        key = reason.key
+        live = self.residents.all.get(key)
+        if live is not None:
+            self._decide(turn, live, reason)
+            return
+        name = self._ownership.shard_name(key)
+        shard = self._ownership.find(name)
+        if shard is None:
+            self._elsewhere(reason, name)
+        elif not shard.serving:
+            self._held.append(reason)
+        else:
+            self.residents.want(key, shard, reason)
+
+    def _start(self, turn: Turn, item: StartItem) -> None:
+        key = item.key
+        name = self._ownership.shard_name(key)
+        shard = self._ownership.find(name)
+        if shard is None:
+            self._elsewhere(item, name)
+        elif not shard.serving:
+            self._held.append(item)
+        elif key in self.residents.all:
+            self.desk.compare(item)
+        else:
+            live = LiveExecution(key, shard, item.hosted, ExecutionState())
+            self.residents.add(live)
+            self._decide(turn, live, item)
+
+    def _elsewhere(self, reason: Reason, shard: str) -> None:
+        """The shard is not ours: say so to clients, or wait until somebody is known to own it."""
+        owner = self._ownership.owner_elsewhere(shard)
+        if not isinstance(reason, StartItem | CancelItem):
+            return  # the owner's runners hold it, and tell the owner
+        if owner is None:
+            self._held.append(reason)
+        else:
+            self._answer(reason, _not_owner(reason.key, owner))
+
+    def _decide(self, turn: Turn, live: LiveExecution, reason: Reason) -> None:
+        try:
+            turn.ask(live, reason)
+        except Exception as error:  # noqa: BLE001 – one execution's fault must not stop the others
+            self._broken(turn, live, reason, error)
+
+    def _broken(
+        self, turn: Turn, live: LiveExecution, reason: Reason | None, error: Exception
+    ) -> None:
+        """The kernel failed on an execution: nothing of it is committed, its state is dropped.
+
+        What else reached it in this turn is asked again. The reason at fault is not: a client is
+        told, a report stays with its runner for the next owner.
+        """
+        _log.exception("execution %s: the kernel failed on %s", live.key, type(reason).__name__)
+        self._figures.fault(f"execution {live.key}: the kernel failed", error)
+        reasons = [each for each in live.reasons if each is not reason]
+        turn.discard(live)
+        self.residents.drop(live)
+        if reason is not None:
+            self._answer(reason, _internal(live.key, error))
+        self._again(reasons)
+
+    # taking over, loading
+
+    def recovered(self, shards: Sequence[Recovered]) -> None:
+        """Claimed shards are ready; one is taken into service per turn."""
+        self._recovered.extend(shards)
+        self._bell.ring()
+
+    def _serve(self, turn: Turn, recovered: Recovered) -> None:
+        shard = recovered.shard
+        if not self._ownership.holds(shard):
+            return
+        shard.serving = True
+        self.timers.serve(shard)
+        for live in recovered.lives:
+            self.residents.add(live)
+            stimulus = recovered.stimulus(
+                live, owner=self._ownership.incarnation, now_ms=turn.now_ms
+            )
+            try:
+                turn.join(live)
+                live.decide(stimulus)
+            except Exception as error:  # noqa: BLE001 – one execution's fault must not stop the others
+                self._broken(turn, live, None, error)
+        held, self._held = self._held, []
+        self._again(held)
+
+    def _take_loaded(self, turn: Turn, loaded: Loaded) -> None:
+        live, reasons = loaded.live, loaded.reasons
+        if not self._ownership.holds(loaded.shard) or loaded.key in self.residents.all:
+            self._again(reasons)  # the world changed while it was loaded
+            return
+        if loaded.fault is not None:
+            _log.error("execution %s cannot be loaded", loaded.key, exc_info=loaded.fault)
+            self._figures.fault(f"execution {loaded.key} cannot be loaded", loaded.fault)
+            for reason in reasons:
+                self._answer(reason, _internal(loaded.key, loaded.fault))
+            return
+        if live is None or live.state.ended:
+            self._answer_ended(loaded.key, live, reasons)
+            return
+        self.residents.add(live)
+        turn.join(live)
+        if live.state.busy:
+            # It left memory with attempts outstanding, after a refused commit: whether their
+            # commands were sent is not known, and repeating them is harmless.
+            live.commands += outstanding(live.hosted.plan, live.state)
+        for reason in reasons:
+            if self.residents.all.get(loaded.key) is live:
+                self._decide(turn, live, reason)
+            else:
+                self._again([reason])
+
+    def _answer_ended(
+        self, key: ExecutionKey, live: LiveExecution | None, reasons: Sequence[Reason]
+    ) -> None:
+        void = []
+        for reason in reasons:
+            match reason:
+                case CancelItem():
+                    reason.answer(unknown(key) if live is None else answer_for(reason, live.state))
+                case StartItem():
+                    self.desk.compare(reason)
+                case Returned() | Raised():
+                    void.append((reason.key, reason.at))
+        if void:
+            self._dispatch.acknowledge(void)
+
+    # commit and act
+
+    async def _settle(self, turn: Turn) -> None:
+        decided_ms = self._clock.steady_ms()
+        appends, wakes = turn.appends(self._bounds.snapshot_bytes)
+        outcome = Outcome()
+        if appends:
+            self._committing = turn.number
+            try:
+                outcome = await self.committer.store(appends)
+            finally:
+                self._committing = -1
+        self._figures.turned(turn, self._clock.steady_ms() - decided_ms)
+        if not outcome.whole:
+            wakes = self._take_out(turn, outcome, wakes)
+        self._act(turn)
+        for live, wake_at_ms in wakes:
+            self.timers.arm(live.key, live.shard, wake_at_ms)
+
+    def _act(self, turn: Turn) -> None:
+        """What follows from a durable turn, in the order that rule 2 gives."""
+        if turn.reports:
+            self._dispatch.acknowledge(turn.reports)
+        assignments, stops = commands_of(turn.touched)
+        if assignments:
+            self._dispatch.send(assignments)
+        if stops:
+            self._dispatch.stop(stops)
+        figures, residents, streams = self._figures, self.residents, self._streams
+        for item, live in turn.starts:
+            client = item.group.client
+            if client is not None:
+                streams.watch(client, live.key)
+            if live.state.seq:
+                figures.started += 1
+        now_ms = self._clock.steady_ms()
+        for live in turn.touched:
+            figures.events += len(live.events)
+            if live.state.ended:
+                figures.ended += 1
+                streams.ended(live.key, live.state, len(live.events[-1]) if live.events else 0)
+                residents.drop(live)
+            else:
+                residents.settle(live, now_ms)
+        streams.flush()
+        for item, live in turn.starts:
+            self.desk.answer(item, Started(key=item.key, version=live.state.version))
+        for request, live in turn.cancels:
+            request.answer(answer_for(request, live.state))
+
+    def _take_out(
+        self, turn: Turn, outcome: Outcome, wakes: list[tuple[LiveExecution, int | None]]
+    ) -> list[tuple[LiveExecution, int | None]]:
+        """Remove what was refused; its reasons are asked again."""
+        refused = [
+            live
+            for live in turn.touched
+            if live.shard in outcome.lost or live.key in outcome.conflicts
+        ]
+        for live in refused:
+            turn.discard(live)
+            self.residents.drop(live)
+        for shard in outcome.lost:
+            self._ownership.forget(shard)
+            self._lost.append(shard)
+        if outcome.lost:
+            self._drop_lost()
+            self._look_bell.ring()
+        for live in refused:
+            if live.key in outcome.conflicts:
+                starts = [reason for reason in live.reasons if type(reason) is StartItem]
+                for start in starts:
+                    self.desk.compare(start)
+                self._again([each for each in live.reasons if type(each) is not StartItem])
+            else:
+                self._again(live.reasons)
+        gone = set(map(id, refused))
+        return [wake for wake in wakes if id(wake[0]) not in gone]
+
+    # going back
+
+    def _again(self, reasons: Sequence[Reason]) -> None:
+        """Put reasons back into their queues, before what came since."""
+        for reason in reversed(reasons):
+            if isinstance(reason, StartItem):
+                self.desk.queue.appendleft(reason)
+            elif isinstance(reason, CancelItem):
+                self.requests.appendleft(reason)
+            elif not isinstance(reason, Wake):  # the index brings a timer back
+                self.reports.appendleft(reason)
+            else:
+                self._rearm(reason.key)
+        if reasons:
+            self._bell.ring()
+
+    def _rearm(self, key: ExecutionKey) -> None:
+        shard = self._ownership.find(self._ownership.shard_name(key))
+        if shard is not None and shard.serving:
+            self.timers.arm(key, shard, 0)
+
+    def _answer(self, reason: Reason, answer: Refusal) -> None:
+        """Refuse a client's request; nobody waits for an answer to a report or a timer."""
+        if isinstance(reason, StartItem):
+            self.desk.answer(reason, answer)
+        elif isinstance(reason, CancelItem):
+            reason.answer(answer)
+
+    def _drop_lost(self) -> None:
+        """Drop the executions of shards that another owner has, or that are not trusted."""
+        if not self._lost:
+            return
+        lost, self._lost = self._lost, []
+        for shard in lost:
+            shard.serving = False
+            self.timers.drop(shard)
+            for live in self.residents.of(shard):
+                self.residents.drop(live)
+        names = {shard.name for shard in lost}
+        self._streams.shard_lost(lambda key: self._ownership.shard_name(key) in names)
+
+    def _forget_everything(self, error: Exception) -> None:
+        for shard in list(self._ownership.shards.values()):
+            self._ownership.forget(shard)
+            self._lost.append(shard)
+        for live in list(self.residents.all.values()):
+            for reason in live.reasons if live.turn == self._number else ():
+                if not (isinstance(reason, StartItem) and reason.answered):
+                    self._answer(reason, _internal(live.key, error))
+            self.residents.drop(live)
+        self._drop_lost()
+        self._look_bell.ring()
+
+    # ownership
+
+    async def own(self) -> None:
+        """The task that looks at owners and shards, claims, and takes over."""
+        backoff = Backoff(
+            self._clock, first_ms=self._bounds.backoff_ms, max_ms=self._bounds.backoff_max_ms
+        )
+        while not self._stopping:
+            try:
+                looked = await self._ownership.look()
+                if looked.lost:
+                    self._lost.extend(looked.lost)
+                    self._bell.ring()
+                await self._prepare()
+            except JournalError as error:
+                self._figures.ownership_trouble = f"{type(error).__name__}: {error}"
+                await backoff.wait()
+                continue
+            except Exception as error:  # noqa: BLE001 – nothing is half done, it is tried again
+                _log.exception("taking over shards failed; it is tried again")
+                self._figures.fault("taking over shards failed", error)
+                await backoff.wait()
+                continue
+            backoff.reset()
+            self._figures.ownership_trouble = None
+            self._expire_held()
+            self._streams.forget_gone()
+            await self._look_bell.wait(self._bounds.look_ms)
+
+    async def _prepare(self) -> None:
+        """Take over what is claimed and not prepared yet, also by a look that broke off."""
+        shards = [each for each in self._ownership.shards.values() if not each.prepared]
+        if not shards:
+            return
+        recovered = await recover(
+            shards,
+            journal=self._journal,
+            dispatch=self._dispatch,
+            plans=self._plans,
+            bounds=self._bounds,
+            fault=self._figures.fault,
+        )
+        for shard in shards:
+            shard.prepared = True
+        self.recovered(recovered)
+        _log.info("claimed shards %s", ", ".join(shard.name for shard in shards))
+
+    def look_soon(self) -> None:
+        """Look at owners and shards without waiting for the next time."""
+        self._look_bell.ring()
+
+    def _expire_held(self) -> None:
+        """Refuse what waited too long for a shard; the rest is asked again."""
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        before_ms = self._clock.steady_ms() - self._bounds.claim_wait_ms
+        again = []
+        for reason in held:
+            if isinstance(reason, StartItem | CancelItem) and reason.since_ms < before_ms:
+                self._answer(reason, overloaded("the wait for this shard's owner", self._bounds))
+            else:
+                again.append(reason)
+        self._again(again)
+
+
+def _not_owner(key: ExecutionKey, owner: str) -> Refusal:
+    return Refusal(
+        code="NOT_OWNER",
+        message=f"execution {key} belongs to host {owner!r}; ask there",
+        details={"owner": owner},
+    )
+
+
+def _internal(key: ExecutionKey, error: BaseException) -> Refusal:
+    return Refusal(
+        code="INTERNAL",
+        message=(
+            f"execution {key} could not go on: {type(error).__name__}: {error}; "
+            f"nothing was recorded, the host's log has the traceback"
+        ),
+    )

@@ -1,0 +1,120 @@
+"""Compiled plans, as a host holds them: made once from the stored version, kept within a bound."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from heliostat.actors.dispatch.protocol import StepCode
+from heliostat.engine.errors import NotFound
+from heliostat.engine.journal.protocol import DefinitionRow, Journal
+from heliostat.engine.plan.plan import Plan, StepPlan
+
+Compile: TypeAlias = Callable[[DefinitionRow], Plan]
+"""Makes the plan of a stored version."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPlan:
+    """A plan, and by step number what runners must know of it (None: the step makes no attempt)."""
+
+    plan: Plan
+    codes: tuple[StepCode | None, ...]
+
+
+def hosted(plan: Plan) -> HostedPlan:
+    """The plan with the constants of its assignments."""
+    return HostedPlan(plan, tuple(_code(plan, step) for step in plan.steps))
+
+
+def _code(plan: Plan, step: StepPlan) -> StepCode | None:
+    activity = step.activity
+    if activity is None:
+        return None
+    return StepCode(
+        key=f"{plan.content_hash}:{step.number}",
+        step_id=step.id,
+        target=activity.target,
+        code=plan.code,
+        reads=step.reads,
+        timeout_ms=step.timeout_ms,
+        at_most_once=activity.effects == "at_most_once",
+        resources=activity.resources,
+    )
+
+
+class PlanStore(Protocol):
+    """Where a host finds plans."""
+
+    def find(self, namespace: str, id: str, version: str | None) -> HostedPlan | None:
+        """What is in memory; for `version` None, only where it is surely the latest."""
+        ...
+
+    async def get(self, namespace: str, id: str, version: str | None) -> HostedPlan:
+        """The plan of a version, None being the one registered last; raises `NotFound`."""
+        ...
+
+    def registered(self, namespace: str, id: str) -> None:
+        """A version was registered: what is known of the latest may be wrong."""
+        ...
+
+
+class JournalPlans:
+    """`PlanStore` over a journal's definitions.
+
+    Which version is the latest is remembered only where this host is the journal's one writer:
+    elsewhere another host may have registered a later one, which its client wants to see.
+    """
+
+    def __init__(self, journal: Journal, compile: Compile, *, capacity: int) -> None:
+        self._journal, self._compile, self._capacity = journal, compile, capacity
+        self._plans: OrderedDict[tuple[str, str, str], HostedPlan] = OrderedDict()
+        self._latest: dict[tuple[str, str], str] = {}
+        self._registrations = 0
+        self._remembers_latest = journal.info.single_node
+
+    def find(self, namespace: str, id: str, version: str | None) -> HostedPlan | None:
+        if version is None:
+            version = self._latest.get((namespace, id))
+            if version is None:
+                return None
+        plan = self._plans.get((namespace, id, version))
+        if plan is not None:
+            self._plans.move_to_end((namespace, id, version))
+        return plan
+
+    async def get(self, namespace: str, id: str, version: str | None) -> HostedPlan:
+        found = self.find(namespace, id, version)
+        if found is not None:
+            return found
+        registrations = self._registrations
+        row = await self._journal.get_definition(namespace, id, version)
+        if row is None:
+            raise _not_found(namespace, id, version)
+        name = (namespace, id, row.version)
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = hosted(self._compile(row))
+            while len(self._plans) > self._capacity:
+                self._plans.popitem(last=False)
+        # One registered while we read may be later than what we read.
+        current = self._remembers_latest and registrations == self._registrations
+        if version is None and current:
+            if len(self._latest) >= self._capacity:
+                self._latest.clear()
+            self._latest[namespace, id] = row.version
+        return plan
+
+    def registered(self, namespace: str, id: str) -> None:
+        self._registrations += 1
+        self._latest.pop((namespace, id), None)
+
+
+def _not_found(namespace: str, id: str, version: str | None) -> NotFound:
+    if version is None:
+        return NotFound("definition", id, f"register it in namespace {namespace!r} first")
+    return NotFound(
+        "version", f"{id} {version}", f"see which versions {id!r} has in namespace {namespace!r}"
+    )

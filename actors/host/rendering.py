@@ -1,0 +1,63 @@
+"""Events as people read them: step ids in place of numbers, edges by their two ends, plain JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, structs
+
+from heliostat.engine.identity import Address
+from heliostat.engine.kernel.events import Activation, ExecutionEvent, Failure
+from heliostat.engine.plan.plan import END, Plan
+from heliostat.engine.values import to_json
+
+
+def render(plan: Plan, seq: int, event: ExecutionEvent) -> dict[str, Any]:
+    """One event; fields that have their default are left out."""
+    return {"seq": seq, "type": type(event).__struct_config__.tag, **_struct(plan, event)}
+
+
+def render_address(plan: Plan, at: Address) -> dict[str, Any]:
+    """An attempt's address, with the step's id."""
+    return {
+        "scope": at.scope,
+        "step": plan.steps[at.step].id,
+        "visit": at.visit,
+        "attempt": at.attempt,
+    }
+
+
+def _value(plan: Plan, name: str, value: Any) -> Any:
+    match value:
+        case Address():
+            return render_address(plan, value)
+        case Activation() | Failure():
+            return _struct(plan, value)
+        case tuple() if name == "taken":
+            return [_edge(plan, number) for number in value]
+        case tuple():
+            return [_value(plan, "", item) for item in value]
+        case int() if name == "step":
+            return plan.steps[value].id
+    return to_json(value)
+
+
+def _struct(plan: Plan, value: Struct) -> dict[str, Any]:
+    return {
+        field.name: _value(plan, field.name, getattr(value, field.name))
+        for field in structs.fields(value)
+        if getattr(value, field.name) != _default(field)
+    }
+
+
+def _default(field: structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is NODEFAULT else factory()
+
+
+def _edge(plan: Plan, number: int) -> dict[str, Any]:
+    edge = plan.edges[number]
+    return {
+        "from": plan.steps[edge.source].id if edge.source != END else None,
+        "to": "end" if edge.target == END else plan.steps[edge.target].id,
+    }

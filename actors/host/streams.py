@@ -1,0 +1,197 @@
+"""Result streams: the ends of executions, to the clients that want them.
+
+A client has one stream. What ended waits for it in a bounded buffer; a buffer that overflows is
+emptied and the stream says `resync`, whereupon the client asks again for what it still awaits.
+That is always possible: an end is in the journal before it is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from heliostat.actors.host.api import Ended, pack
+from heliostat.actors.host.bounds import HostBounds
+from heliostat.actors.host.clock import Clock, Doorbell
+from heliostat.actors.host.questions import ResultBatch
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.kernel.state import ExecutionState
+
+
+class _Client:
+    __slots__ = ("bell", "bytes", "ends", "left_at_ms", "name", "opened", "resync", "watched")
+
+    def __init__(self, name: str, now_ms: int) -> None:
+        self.name = name
+        self.ends: list[Ended] = []
+        self.bytes = 0
+        self.resync = False
+        self.watched: set[ExecutionKey] = set()
+        self.bell: Doorbell | None = None  # of the stream that is open now
+        self.opened = False
+        self.left_at_ms: int | None = now_ms
+
+
+class ResultStreams:
+    """Who watches what, and what waits for whom."""
+
+    def __init__(self, *, clock: Clock, bounds: HostBounds) -> None:
+        self._clock, self._bounds = clock, bounds
+        self._clients: dict[str, _Client] = {}
+        self._watchers: dict[ExecutionKey, tuple[_Client, ...]] = {}
+        self._to_wake: set[_Client] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    # watching
+
+    def room(self, client: str, count: int) -> bool:
+        """Whether a client may watch so many more."""
+        known = self._clients.get(client)
+        return (len(known.watched) if known else 0) + count <= self._bounds.watched
+
+    def watch(self, name: str, key: ExecutionKey) -> None:
+        """Send this execution's end to a client; watching twice is watching."""
+        client = self._client(name)
+        if key not in client.watched:
+            client.watched.add(key)
+            others = self._watchers.get(key)
+            self._watchers[key] = (client,) if others is None else (*others, client)
+
+    def unwatch(self, name: str, key: ExecutionKey) -> None:
+        """There is no such execution."""
+        client = self._clients.get(name)
+        if client is not None:
+            self._release(client, key)
+
+    def _release(self, client: _Client, key: ExecutionKey) -> None:
+        client.watched.discard(key)
+        left = tuple(each for each in self._watchers.get(key, ()) if each is not client)
+        if left:
+            self._watchers[key] = left
+        else:
+            self._watchers.pop(key, None)
+
+    def _client(self, name: str) -> _Client:
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = _Client(name, self._clock.steady_ms())
+        return client
+
+    # ends
+
+    def ended(self, key: ExecutionKey, state: ExecutionState, bytes: int) -> None:
+        """An end is durable; `bytes` is about its size. Heard after the next `flush`."""
+        watchers = self._watchers.pop(key, None)
+        if watchers is not None:
+            ended = end_of(key, state)
+            for client in watchers:
+                client.watched.discard(key)
+                self._push(client, ended, bytes)
+
+    def send(self, name: str, ended: Ended, bytes: int) -> None:
+        """An end that was read from the journal, for the one client that asked."""
+        client = self._client(name)
+        self._release(client, ended.key)
+        self._push(client, ended, bytes)
+
+    def _push(self, client: _Client, ended: Ended, bytes: int) -> None:
+        client.ends.append(ended)
+        client.bytes += bytes
+        if len(client.ends) > self._bounds.stream_ends or client.bytes > self._bounds.stream_bytes:
+            client.ends.clear()
+            client.bytes = 0
+            client.resync = True
+        self._to_wake.add(client)
+
+    def flush(self) -> None:
+        """Wake the streams that have something to say: once per turn, not once per end."""
+        if self._to_wake:
+            for client in self._to_wake:
+                if client.bell is not None:
+                    client.bell.ring()
+            self._to_wake.clear()
+
+    def shard_lost(self, is_lost: Callable[[ExecutionKey], bool]) -> None:
+        """Another host carries these executions now: their clients shall ask again."""
+        for client in self._clients.values():
+            lost = [key for key in client.watched if is_lost(key)]
+            for key in lost:
+                self._release(client, key)
+            if lost:
+                client.resync = True
+                self._to_wake.add(client)
+        self.flush()
+
+    # streams
+
+    async def results(self, name: str) -> AsyncIterator[bytes]:
+        """What a client hears; a newer stream of the same client ends the older one.
+
+        The first batch comes at once. It asks to resync where an earlier stream broke, since what
+        that one said last may not have arrived.
+        """
+        client = self._client(name)
+        bell = Doorbell(self._clock)
+        if client.bell is not None:
+            client.bell.ring()
+        client.bell = bell
+        client.left_at_ms = None
+        client.resync |= client.opened
+        client.opened = True
+        bell.ring()
+        try:
+            while client.bell is bell and not self._closed:
+                await bell.wait(self._bounds.heartbeat_ms)
+                if client.bell is bell:
+                    yield self._take(client)
+        finally:
+            if client.bell is bell:
+                client.bell = None
+                client.left_at_ms = self._clock.steady_ms()
+
+    def _take(self, client: _Client) -> bytes:
+        limit = self._bounds.batch_ends
+        ends, client.ends = client.ends[:limit], client.ends[limit:]
+        if client.ends:
+            assert client.bell is not None
+            client.bell.ring()
+        else:
+            client.bytes = 0
+        resync, client.resync = client.resync, False
+        return pack(ResultBatch(ended=tuple(ends), resync=resync))
+
+    def forget_gone(self) -> None:
+        """Forget clients that have had no stream for long."""
+        before_ms = self._clock.steady_ms() - self._bounds.client_linger_ms
+        gone = [
+            client
+            for client in self._clients.values()
+            if client.left_at_ms is not None and client.left_at_ms < before_ms
+        ]
+        for client in gone:
+            for key in list(client.watched):
+                self._release(client, key)
+            del self._clients[client.name]
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        self._wake(self._clients.values())
+
+    @staticmethod
+    def _wake(clients: Iterable[_Client]) -> None:
+        for client in clients:
+            if client.bell is not None:
+                client.bell.ring()
+
+
+def end_of(key: ExecutionKey, state: ExecutionState) -> Ended:
+    """The end of an execution, from its last state."""
+    return Ended(
+        key=key,
+        status=state.status,
+        output=state.resolve(state.output),
+        failure=state.failure,
+    )

@@ -1,0 +1,177 @@
+"""`run FILE`: register a definition, start an execution of it, wait, print its result."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from heliostat.api.cli.options import (
+    configuration,
+    format_option,
+    namespace_option,
+    place_options,
+)
+from heliostat.api.cli.output import Output, json_text
+from heliostat.api.cli.workflow import read_tags
+from heliostat.engine.errors import InputError, ResultTimeout, Unreachable
+from heliostat.engine.identity import DEFAULT_NAMESPACE
+
+if TYPE_CHECKING:
+    from heliostat.actors.client import Client, Handle
+    from heliostat.cluster.config import Configuration
+
+_EXIT_INTERRUPTED: Final = 130
+_LOOK_S: Final = 1.0
+"""How often `run` looks which steps are active, to say so on a terminal."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--input", "input_", metavar="JSON|@FILE|-", help="Input, a file with it, or stdin.")
+@click.option("--id", "execution_id", help="Id of the execution; the same again is the same start.")
+@click.option("--detach", is_flag=True, help="Print the id and leave; needs a deployment.")
+@click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the file may change.")
+@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Searchable; repeatable.")
+@namespace_option
+@place_options
+@format_option
+@click.pass_context
+def run(
+    context: click.Context,
+    file: Path,
+    input_: str | None,
+    execution_id: str | None,
+    detach: bool,
+    dev: bool,
+    tags: tuple[str, ...],
+    namespace: str,
+    data: Path | None,
+    config: Path | None,
+    output: Output,
+) -> None:
+    """Run the definition in FILE and print its output as JSON.
+
+    Registers the definition, ships the modules that lie beside FILE, starts an execution and waits
+    for its end. Uses the deployment of the data directory; when none is up, one is started that
+    ends with this command. Ctrl-C leaves the execution as it is and says how to go on.
+    """
+    from heliostat.actors.client.registration import prepare
+    from heliostat.cluster.connect import code_path
+
+    settings = configuration(data, config)
+    value, labels = read_input(input_), read_tags(tags)
+    # Before anything is started: faults in it need no deployment.
+    prepared = prepare(file, dev=dev, namespace=namespace, code_path=code_path(settings))
+    with _client(settings, output, detach=detach) as client:
+        version = client.register(prepared)
+        handle = client.start(version, value, id=execution_id, tags=labels)
+        if detach:
+            output.result({"id": handle.id, "status": "Running"}, lambda: handle.id)
+            return
+        try:
+            result = _wait(handle, output)
+        except KeyboardInterrupt:
+            _tell_how_to_go_on(handle, client, settings, output)
+            context.exit(_EXIT_INTERRUPTED)
+    answer = {"id": handle.id, "status": "Completed", "output": result}
+    output.result(answer, lambda: json_text(result, indent=2))
+
+
+@contextmanager
+def _client(settings: Configuration, output: Output, *, detach: bool) -> Iterator[Client]:
+    from heliostat.cluster.connect import NotUp, attach, embed
+
+    try:
+        client = attach(settings)
+    except NotUp:
+        if detach:
+            raise Unreachable(
+                f"no deployment is up in {settings.data_dir}; with --detach the execution has to "
+                f"go on somewhere: start one with `heliostat up`"
+            ) from None
+        with output.progress("no deployment is up: starting one that ends with this command …"):
+            client = embed(settings)
+    with client:
+        yield client
+
+
+def _wait(handle: Handle, output: Output) -> Any:
+    """The result; meanwhile a terminal shows which steps are active."""
+    with output.progress(f"execution {handle.id} runs …") as say:
+        while True:
+            try:
+                return handle.result(timeout=_LOOK_S)
+            except ResultTimeout:
+                _say_where(handle, say)
+
+
+def _say_where(handle: Handle, say: Callable[[str], None]) -> None:
+    if not sys.stderr.isatty():
+        return
+    view = handle.status()
+    steps = ", ".join(sorted({str(active.get("step")) for active in view.active}))
+    since_s = time.time() - view.created_at_ms / 1_000
+    say(f"execution {handle.id}: {view.status}, {since_s:.0f} s{': ' + steps if steps else ''}")
+
+
+def _tell_how_to_go_on(
+    handle: Handle, client: Client, settings: Configuration, output: Output
+) -> None:
+    place = f"--data {settings.data_dir}"
+    if handle.namespace != DEFAULT_NAMESPACE:
+        place += f" --namespace {handle.namespace}"
+    first = f"heliostat up {place} && " if client.embedded else ""
+    word = "waits in the journal" if client.embedded else "goes on"
+    output.note(
+        f"\nexecution {handle.id} {word}; its result: {first}"
+        f"heliostat workflow result {place} {handle.id}"
+    )
+
+
+def read_input(text: str | None) -> Any:
+    """`--input`: JSON, `@file` with JSON or YAML, or `-` for JSON on stdin; absent, null."""
+    if text is None:
+        return None
+    if text == "-":
+        return _parsed(sys.stdin.read(), "stdin")
+    if not text.startswith("@"):
+        return _parsed(text, "--input")
+    path = Path(text[1:])
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the input file {str(path)!r} cannot be read: {error}") from error
+    return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
+
+
+def _yaml(text: str, path: Path) -> Any:
+    """As definitions are read: YAML 1.2, every fault with its place."""
+    from heliostat.engine.authoring import yaml12
+    from heliostat.engine.authoring.diagnostics import Findings
+    from heliostat.engine.authoring.source import Source
+
+    source = Source(path.name, text)
+    findings = Findings(path.name, None, source)
+    value = None
+    with suppress(yaml12.Unreadable):  # then the findings say why
+        value = yaml12.read(source, findings)
+    if findings:
+        faults = "\n".join(str(fault) for fault in findings.all())
+        raise InputError(f"the input file {str(path)!r} cannot be used:\n{faults}")
+    return value
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{source} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error

@@ -1,0 +1,154 @@
+"""This process's connection to Ray, of which a process has one: to a running Ray, or to its own.
+
+Ray keeps the connection in a global of its process, so what is known of it is global here too: how
+many parts of the process use it. The last one disconnects.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from heliostat.actors.names import NAMESPACE
+from heliostat.cluster.processes import descendants, identify
+from heliostat.cluster.ray_environment import prepare_loopback, prepare_quiet
+from heliostat.cluster.ray_node import ray_temp_dir
+from heliostat.cluster.record import RayRecord
+from heliostat.engine.errors import Unreachable
+
+
+class _Uses:
+    """Who uses the connection; the user's own code may have connected before us."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+
+    def release(self) -> None:
+        import ray
+
+        with self.lock:
+            self.count -= 1
+            if not self.count:
+                ray.shutdown()
+
+
+_uses = _Uses()
+
+
+@contextmanager
+def connected(address: str, *, ours: bool) -> Iterator[None]:
+    """`connect_ray` for a while."""
+    release = connect_ray(address, ours=ours)
+    try:
+        yield
+    finally:
+        release()
+
+
+def connect_ray(address: str, *, ours: bool) -> Callable[[], None]:
+    """Make this process a driver of a running Ray; shared by all who ask for the same one.
+
+    Args:
+        ours: it is one that heliostat started, with the loopback interface only.
+
+    Returns:
+        To be called once when this use ends. The last one disconnects, unless the user's own code
+        had connected before.
+
+    Raises:
+        Unreachable: no Ray answers there, or this process is connected to another one.
+    """
+    if ours:
+        prepare_loopback()
+    else:
+        prepare_quiet()
+    import ray
+
+    with _uses.lock:
+        if ray.is_initialized():
+            _check_same(ray.get_runtime_context().gcs_address, address)
+            if not _uses.count:
+                return lambda: None
+        else:
+            try:
+                _init(address=address)
+            except _FAILURES as error:
+                raise Unreachable(f"the Ray at {address} does not answer: {error}") from error
+        _uses.count += 1
+    return _uses.release
+
+
+def own_address() -> str | None:
+    """The Ray that this process is connected to; None when it is to none. Imports nothing."""
+    import sys
+
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return None
+    address: str = ray.get_runtime_context().gcs_address
+    return address
+
+
+def start_ray_here(
+    data_dir: Path, *, resources: Mapping[str, float], dashboard: bool
+) -> tuple[RayRecord, Callable[[], None]]:
+    """Start a Ray of our own that ends with this process, or when what is returned is called.
+
+    Raises:
+        Unreachable: Ray did not start.
+    """
+    prepare_loopback()
+    temp_dir = ray_temp_dir(data_dir)
+    with _uses.lock:
+        try:
+            context = _init(
+                address="local",
+                include_dashboard=dashboard,
+                resources=dict(resources),
+                _temp_dir=str(temp_dir),
+            )
+        except _FAILURES as error:
+            raise Unreachable(f"Ray did not start: {error}; its logs are in {temp_dir}") from error
+        _uses.count = 1
+    me = identify(os.getpid())
+    assert me is not None
+    record = RayRecord(
+        address=context.address_info["gcs_address"],
+        holder=me,
+        processes=tuple(descendants(me)),
+        temp_dir=str(temp_dir),
+    )
+    return record, _uses.release
+
+
+_FAILURES = (ConnectionError, RuntimeError, TimeoutError, ValueError)
+"""What `ray.init` raises when there is no Ray, or it cannot start."""
+
+
+def _check_same(connected_to: str, address: str) -> None:
+    if connected_to != address:
+        raise Unreachable(
+            f"this process is connected to the Ray at {connected_to}, the deployment runs on the "
+            f"one at {address}; a process has one Ray: call `ray.shutdown()` first"
+        )
+
+
+def _init(**options: Any) -> Any:
+    import ray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Ray's remarks on its own future
+        return ray.init(
+            namespace=NAMESPACE,
+            log_to_driver=False,  # what steps print belongs to their attempts, not to this terminal
+            logging_level=logging.ERROR,
+            configure_logging=False,
+            **options,
+        )

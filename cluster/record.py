@@ -1,0 +1,117 @@
+"""`deployment.json` in the data directory: which processes and which Ray belong to a deployment.
+
+A hint, never the truth: whoever reads it checks that the processes named still run. It is written
+before what it names is asked to do anything, so that a crash in `up` leaves nothing that the next
+`up` or `down` could not find and end. Writers hold the lock of the data directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from heliostat.cluster.processes import Process, is_alive
+from heliostat.engine.errors import JournalLocked, JournalUnavailable
+
+_RECORD = "deployment.json"
+_LOCK = "deployment.lock"
+
+
+class RayRecord(Struct, frozen=True, kw_only=True):
+    """The Ray of a deployment."""
+
+    address: str | None = None  # None while it starts
+    owned: bool = True  # started by us, so that `down` ends it
+    holder: Process | None = None  # the process that Ray's own processes end with
+    processes: tuple[Process, ...] = ()
+    temp_dir: str | None = None
+    dashboard: str | None = None
+
+
+class DeploymentRecord(Struct, frozen=True, kw_only=True):
+    """What `up`, or an embedded `connect`, started."""
+
+    mode: Literal["background", "embedded"]
+    deployment_id: str
+    generation: int
+    node_resource: str  # pins its actors to the node of its data directory
+    code: str  # where its runners find modules that are not shipped
+    ray: RayRecord
+    started_at_ms: int
+    versions: dict[str, str] = {}  # heliostat, ray, python: what the processes run
+
+    @property
+    def ray_lives(self) -> bool:
+        """False when the Ray named has surely ended; True of one that only somebody else knows."""
+        holder = self.ray.holder
+        return self.ray.address is not None and (holder is None or is_alive(holder))
+
+
+def read_record(data_dir: Path) -> DeploymentRecord | None:
+    """The record; None when there is none, or one that this version cannot read."""
+    try:
+        return msgspec.json.decode((data_dir / _RECORD).read_bytes(), type=DeploymentRecord)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
+def write_record(data_dir: Path, record: DeploymentRecord) -> None:
+    """Replace the record; readers see the old one or the new one, whole."""
+    path = data_dir / _RECORD
+    unfinished = path.with_suffix(".new")
+    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    unfinished.replace(path)
+
+
+def remove_record(data_dir: Path) -> None:
+    """Nothing is deployed here any more."""
+    (data_dir / _RECORD).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(data_dir: Path, *, timeout_ms: int) -> Iterator[None]:
+    """Only one process at a time brings a deployment up or down; the lock ends with its process.
+
+    Raises:
+        JournalLocked: another process had it for the whole time.
+        JournalUnavailable: the directory cannot be made or written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise JournalUnavailable(
+            f"the data directory {data_dir} cannot be used ({error.strerror}); name another "
+            f"one with --data"
+        ) from error
+    try:
+        _lock(file, data_dir, timeout_ms)
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, data_dir: Path, timeout_ms: int) -> None:
+    """`flock` has no timeout of its own, and a signal for one is the main thread's alone."""
+    end_at = time.monotonic() + timeout_ms / 1_000
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end_at:
+                raise JournalLocked(
+                    f"another process has been bringing the deployment in {data_dir} up or down "
+                    f"for {timeout_ms / 1_000:g} s; wait for it, or end it"
+                ) from None
+            time.sleep(_LOCK_POLL_S)
+
+
+_LOCK_POLL_S = 0.05

@@ -1,0 +1,213 @@
+"""The command line as a frame: helps, documentation, errors and exit codes. No Ray is started."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from heliostat.api.cli.app import app, exit_code, main
+from heliostat.api.cli.run import read_input
+from heliostat.engine import errors
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden" / "help.txt"
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command by what is typed for it, groups before their members."""
+
+    def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        yield name, command
+        if isinstance(command, click.Group):
+            for member in sorted(command.commands):
+                yield from walk(f"{name} {member}", command.commands[member])
+
+    yield from walk("heliostat", app)
+
+
+def help_of_everything() -> str:
+    pages = []
+    for name, command in commands():
+        context = click.Context(command, info_name=name, terminal_width=80)
+        context.help_option_names = ["-h", "--help"]
+        pages.append(f"$ {name} --help\n{command.get_help(context)}\n")
+    return "\n".join(pages)
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exited:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    assert isinstance(exited.value.code, int)
+    return exited.value.code, out, err
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("HELIOSTAT_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_help_is_as_reviewed() -> None:
+    """Rewrite with `UPDATE_GOLDEN=1 pytest tests/api`, and review the difference."""
+    found = help_of_everything()
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(found, encoding="utf-8")
+    assert found == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    sections = dict(
+        re.findall(
+            r"^## `(heliostat[^`]*)`\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL
+        )
+    )
+    leaves = {name: command for name, command in commands() if not isinstance(command, click.Group)}
+    assert set(sections) == set(leaves)
+    for name, command in leaves.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name not in COMMON:
+                assert f"`{parameter.opts[0]}" in sections[name], f"{name} {parameter.opts[0]}"
+
+
+COMMON = {"help", "data", "config", "namespace", "output"}
+"""Documented once for all commands."""
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [
+            (errors.ExecutionFailed("x", {}), 1),
+            (errors.DefinitionError("x", []), 2),
+            (errors.ConfigurationError("x"), 2),
+            (errors.NotFound("execution", "x"), 2),
+            (errors.Duplicate("x"), 2),
+            (errors.ExecutionCanceled("x"), 3),
+            (errors.Unreachable("x"), 4),
+            (errors.ResultTimeout("x", 1), 4),
+            (errors.Overloaded("x", 1), 4),
+            (errors.JournalLocked("x"), 4),
+        ],
+    )
+    def test_of_an_error(self, error: errors.HeliostatError, code: int) -> None:
+        assert exit_code(error) == code
+
+    def test_every_error_has_one(self) -> None:
+        def subclasses(type_: type[errors.HeliostatError]) -> Iterator[type]:
+            for subclass in type_.__subclasses__():
+                yield subclass
+                yield from subclasses(subclass)
+
+        from heliostat.api.cli.app import EXIT_CODES
+
+        for type_ in subclasses(errors.HeliostatError):
+            if type_.__module__ == errors.__name__:
+                assert any(issubclass(type_, known) for known, _ in EXIT_CODES), type_
+
+
+class TestErrors:
+    """One clear message on stderr, in the format asked for; nothing on stdout."""
+
+    def test_wrong_usage(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        code, out, err = ran(capsys, "workflow", "status")
+        assert (code, out) == (2, "")
+        assert err.startswith("error: Missing argument 'ID'")
+        assert "--help" in err
+
+    def test_wrong_usage_in_json(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        code, out, err = ran(capsys, "nonsense", "--format", "json")
+        assert (code, out) == (2, "")
+        assert json.loads(err)["code"] == "USAGE"
+
+    def test_nothing_is_up(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for arguments in (
+            ("workflow", "list"),
+            ("workflow", "history", "x"),
+            ("workflow", "result", "x"),
+            ("workflow", "cancel", "x"),
+        ):
+            code, out, err = ran(capsys, *arguments, "--format=json")
+            assert (code, out) == (4, ""), arguments
+            body = json.loads(err)
+            assert set(body) == {"code", "error", "message", "details"}
+            assert body["code"] == "UNREACHABLE"
+            assert "heliostat up" in body["message"]
+
+    def test_status_of_nothing(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        code, out, err = ran(capsys, "status", "--format", "json")
+        assert (code, err) == (4, "")
+        assert json.loads(out)["up"] is False
+
+    def test_down_of_nothing_is_harmless(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, _ = ran(capsys, "down")
+        assert code == 0
+        assert "no deployment is up" in out
+        assert not (here / ".heliostat").exists()
+
+    def test_a_wrong_definition(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (here / "bad.yaml").write_text(
+            'id: bad\nversion: "1"\nsteps:\n'
+            "  - {id: a, type: decision, output: $.steps.b.output, next: c}\n"
+        )
+        code, out, err = ran(capsys, "run", "bad.yaml")
+        assert (code, out) == (2, "")
+        assert "bad.yaml:4:" in err
+        assert err.count("error[HS") == 2
+        code, _, err = ran(capsys, "run", "bad.yaml", "--format", "json")
+        body = json.loads(err)
+        assert (code, body["code"]) == (2, "INVALID_DEFINITION")
+        assert len(body["details"]["diagnostics"]) == 2
+
+    def test_a_file_that_is_not_there(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        code, _, err = ran(capsys, "run", "none.yaml")
+        assert code == 2
+        assert "none.yaml" in err
+
+    def test_an_input_that_is_not_json(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, _, err = ran(capsys, "run", "x.yaml", "--input", "{a: 1}")
+        assert code == 2
+        assert "--input is not JSON" in err
+
+    def test_a_wrong_setting(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (here / "heliostat.toml").write_text("hosts = 3\n")
+        code, _, err = ran(capsys, "up")
+        assert code == 2
+        assert "hosts = 3" in err
+
+
+class TestInput:
+    """`--input`: JSON, a file with JSON or YAML, or stdin."""
+
+    def test_where_it_comes_from(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (here / "in.json").write_text('{"a": [1, 2]}')
+        (here / "in.yaml").write_text("a: [1, 2]\nyes: no\n")
+        monkeypatch.setattr("sys.stdin", io.StringIO("3"))
+        assert read_input(None) is None
+        assert read_input('{"a": 1}') == {"a": 1}
+        assert read_input("@in.json") == {"a": [1, 2]}
+        assert read_input("@in.yaml") == {"a": [1, 2], "yes": "no"}
+        assert read_input("-") == 3
+
+    @pytest.mark.parametrize(
+        ("content", "words"), [("a: 1\na: 2\n", "in.yaml:2"), ("a: [", "in.yaml")]
+    )
+    def test_a_wrong_file(self, here: Path, content: str, words: str) -> None:
+        (here / "in.yaml").write_text(content)
+        with pytest.raises(errors.InputError, match=words):
+            read_input("@in.yaml")

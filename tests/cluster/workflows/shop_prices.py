@@ -1,0 +1,1 @@
+PRICES = {"tea": 3, "cake": 4, "house": 1_000}

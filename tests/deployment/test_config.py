@@ -1,0 +1,107 @@
+"""Configuration: sources and their order, and errors that say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heliostat.actors.settings import Settings
+from heliostat.cluster.config import KEYS, load_configuration
+from heliostat.engine.errors import ConfigurationError
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+class TestSources:
+    def test_defaults_lie_in_the_working_directory(self, tmp_path: Path) -> None:
+        configuration = load_configuration(environment={}, directory=tmp_path)
+        assert configuration.data_dir == tmp_path / ".heliostat"
+        assert configuration.code == tmp_path
+        assert configuration.ray_address is None
+
+    def test_each_source_overrides_the_one_before(self, tmp_path: Path) -> None:
+        (tmp_path / "heliostat.toml").write_text("runners = 2\nup_timeout_ms = 5\nhosts = 1\n")
+        configuration = load_configuration(
+            {"runners": 4, "data_dir": None},
+            environment={"HELIOSTAT_RUNNERS": "3", "HELIOSTAT_UP_TIMEOUT_MS": "7", "HOME": "/h"},
+            directory=tmp_path,
+        )
+        assert (configuration.runners, configuration.up_timeout_ms) == (4, 7)
+
+    def test_paths_in_a_file_start_at_its_folder(self, tmp_path: Path) -> None:
+        folder = tmp_path / "etc"
+        folder.mkdir()
+        (folder / "my.toml").write_text('data_dir = "data"\n')
+        configuration = load_configuration(
+            file=Path("etc/my.toml"), environment={}, directory=tmp_path
+        )
+        assert configuration.data_dir == folder / "data"
+
+    def test_the_environment_may_name_the_file(self, tmp_path: Path) -> None:
+        (tmp_path / "my.toml").write_text("dashboard = true\n")
+        configuration = load_configuration(
+            environment={"HELIOSTAT_CONFIG": str(tmp_path / "my.toml")}, directory=tmp_path
+        )
+        assert configuration.dashboard is True
+
+    def test_text_in_a_file_names_variables(self, tmp_path: Path) -> None:
+        (tmp_path / "heliostat.toml").write_text(
+            'data_dir = "${BASE}/x$${y}"\nrunners = "${COUNT}"\n'
+        )
+        configuration = load_configuration(
+            environment={"BASE": "/srv", "COUNT": "5"}, directory=tmp_path
+        )
+        assert configuration.data_dir == Path("/srv/x${y}")
+        assert configuration.runners == 5
+
+    def test_paths_are_those_of_the_actors(self, tmp_path: Path) -> None:
+        configuration = load_configuration(environment={}, directory=tmp_path)
+        settings = Settings(deployment="d", data_dir=str(configuration.data_dir))
+        assert configuration.journal_path == settings.journal_path
+        assert configuration.blobs_path == settings.blobs_path
+
+
+class TestErrors:
+    """Each names the key, the value, the source and the cure."""
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("data_dirs = 1", ["data_dirs", "heliostat.toml", "did you mean data_dir?"]),
+            ("colour = 1", ["colour", "known are data_dir, code"]),
+            ("runners = -1", ["runners = -1", "heliostat.toml", ">= 0", "docs/configuration.md"]),
+            ('runners = "many"', ["runners = 'many'", "int"]),
+            ("runners = 1.5", ["runners = 1.5", "int"]),
+            ('data_dir = ""', ["data_dir = ''", "length"]),
+            ('data_dir = "${NOPE}/x"', ["data_dir", "'NOPE'", "not set", "$${"]),
+            ("hosts = 2", ["hosts = 2", "SQLite", "PostgreSQL", "set hosts = 1"]),
+            ("hosts = ", ["not TOML", "correct the file"]),
+        ],
+    )
+    def test_in_a_file(self, tmp_path: Path, content: str, words: list[str]) -> None:
+        (tmp_path / "heliostat.toml").write_text(content)
+        with pytest.raises(ConfigurationError) as caught:
+            load_configuration(environment={}, directory=tmp_path)
+        for word in words:
+            assert word in str(caught.value)
+
+    def test_in_the_environment(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="HELIOSTAT_DASHBOARD"):
+            load_configuration(environment={"HELIOSTAT_DASHBOARD": "maybe"}, directory=tmp_path)
+        with pytest.raises(ConfigurationError, match="did you mean HELIOSTAT_RUNNERS"):
+            load_configuration(environment={"HELIOSTAT_RUNNER": "1"}, directory=tmp_path)
+
+    def test_in_a_flag(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="--runners"):
+            load_configuration({"runners": 5_000}, environment={}, directory=tmp_path)
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="--config"):
+            load_configuration(file=Path("no.toml"), environment={}, directory=tmp_path)
+
+
+def test_every_key_is_documented() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for key in KEYS:
+        assert f"| `{key}` |" in text

@@ -1,0 +1,453 @@
+"""Hosts on a memory journal, runners that follow a script, a clock that jumps when all wait."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from heliostat.actors.dispatch.protocol import Assignment, Deliver, Raised, Report, Returned, Stopped
+from heliostat.actors.host.api import (
+    CancelRequest,
+    Ended,
+    ExecutionView,
+    Refusal,
+    StartAnswers,
+    Started,
+    StartMany,
+    StartRequest,
+    Watch,
+    pack,
+    unpack,
+)
+from heliostat.actors.host.bounds import HostBounds
+from heliostat.actors.host.host import ExecutionHost, Parts
+from heliostat.actors.host.questions import (
+    CancelAccepted,
+    HistoryPage,
+    HistoryRequest,
+    HostInfo,
+    ResultBatch,
+    WatchAnswers,
+    answer,
+)
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.versions import plan_of, register
+from heliostat.engine.errors import JournalUnavailable, OutcomeUnknown
+from heliostat.engine.identity import Address, ExecutionKey
+from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.journal.protocol import (
+    AppendResult,
+    DefinitionRow,
+    Journal,
+    OwnerRow,
+    ShardBatch,
+)
+from heliostat.engine.kernel.codec import decode_event
+from heliostat.engine.kernel.events import Failure
+
+CHAIN = """
+id: chain
+version: "1"
+input_schema: {type: object, properties: {n: {type: integer}}, required: [n]}
+steps:
+  - {id: a, type: activity, activity: "work:a", input: {n: $.input.n}, next: b}
+  - {id: b, type: activity, activity: "work:b", input: {n: $.steps.a.output}, next: c}
+  - {id: c, type: activity, activity: "work:c", input: {n: $.steps.b.output}}
+"""
+
+ONE = """
+id: one
+version: "1"
+steps:
+  - {id: a, type: activity, activity: "work:a", needs: []}
+"""
+
+NAP = """
+id: nap
+version: "1"
+steps:
+  - {id: rest, type: timer, duration: 60s, next: work}
+  - {id: work, type: activity, activity: "work:a"}
+"""
+
+LONG_NAP = NAP.replace("id: nap", "id: long_nap").replace("60s", "2d")
+
+WIDE = """
+id: wide
+version: "1"
+steps:
+  - id: each
+    type: activity
+    activity: "work:a"
+    foreach: $.input.items
+    as: item
+    input: {n: $.item}
+    needs: []
+"""
+
+
+def row_of(text: str) -> DefinitionRow:
+    """A definition as a client registers it."""
+    version = register(parse_definition(text))
+    return DefinitionRow(
+        namespace=version.namespace,
+        id=version.id,
+        version=version.version,
+        content_hash=version.content_hash,
+        body=version.body,
+        compiled=version.compiled,
+        registered_at_ms=1,
+    )
+
+
+class JumpingClock:
+    """Stands still while anything can run, and jumps to the next timer when all wait."""
+
+    def __init__(self) -> None:
+        self._steady_ms = 0.0
+        self.wall_offset_ms = 1_700_000_000_000
+        self._timers: list[tuple[float, int, _Timer]] = []
+        self._numbers = count()
+
+    def now_ms(self) -> int:
+        return int(self._steady_ms) + self.wall_offset_ms
+
+    def steady_ms(self) -> int:
+        return int(self._steady_ms)
+
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> _Timer:
+        timer = _Timer(callback)
+        heapq.heappush(self._timers, (self._steady_ms + delay_ms, next(self._numbers), timer))
+        return timer
+
+    def jump(self) -> None:
+        """To the next timer."""
+        while self._timers:
+            at, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                self._steady_ms = max(self._steady_ms, at)
+                timer.callback()
+                return
+        raise AssertionError("everything waits, and nothing is going to happen")
+
+    async def until(self, condition: Callable[[], Any], *, within_ms: float = 600_000) -> None:
+        """Let everything run, and time pass, until the condition holds."""
+        end = self._steady_ms + within_ms
+        while True:
+            for _ in range(30):  # more than any chain of hand-overs between tasks
+                if condition():
+                    return
+                await asyncio.sleep(0)
+            assert self._steady_ms < end, "the condition did not come true in time"
+            self.jump()
+
+    async def spend(self, ms: float) -> None:
+        """Let so much time pass."""
+        done: list[bool] = []
+        self.call_later(ms, lambda: done.append(True))
+        await self.until(lambda: done, within_ms=2 * ms + 1)
+        await asyncio.sleep(0)
+
+
+class _Timer:
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+Script = Callable[[Assignment], Any]
+"""What an attempt returns; an exception instance is raised, `HOLD` goes on running."""
+
+HOLD = object()
+
+
+def plus_one(assignment: Assignment) -> Any:
+    """The usual script."""
+    return (assignment.input or {}).get("n", 0) + 1
+
+
+class Runners:
+    """All runners of a deployment: they outlive hosts, and hold reports until acknowledged."""
+
+    def __init__(self, script: Script = plus_one) -> None:
+        self.script = script
+        self.hosts: list[ScriptedDispatch] = []
+        self.running: dict[tuple[ExecutionKey, Address], Assignment] = {}
+        self.held: dict[tuple[ExecutionKey, Address], Report] = {}
+        self.ran: Counter[tuple[ExecutionKey, str, int]] = Counter()
+        self.acknowledged: set[tuple[ExecutionKey, Address]] = set()
+
+    def send(self, assignments: Sequence[Assignment]) -> None:
+        for each in assignments:
+            name = (each.key, each.at)
+            if name in self.running or name in self.held:
+                continue  # the lane can tell
+            self.running[name] = each
+            self.ran[each.key, each.code.step_id, each.at.visit] += 1
+            result = self.script(each)
+            if result is not HOLD:
+                self.finish(each.key, each.at, result)
+
+    def finish(self, key: ExecutionKey, at: Address, result: Any) -> None:
+        del self.running[key, at]
+        if isinstance(result, Exception):
+            failure = Failure(type=type(result).__name__, message=str(result))
+            self._report(
+                Raised(
+                    key=key, at=at, failure=failure, started_at_ms=1, elapsed_ms=1, runner="r"
+                )
+            )
+        else:
+            self._report(
+                Returned(
+                    key=key,
+                    at=at,
+                    output=result,
+                    output_bytes=8,
+                    extracts=None,
+                    started_at_ms=1,
+                    elapsed_ms=1,
+                    runner="r",
+                )
+            )
+
+    def _report(self, report: Report) -> None:
+        if isinstance(report, Returned | Raised):
+            self.held[report.key, report.at] = report
+        for host in self.hosts:
+            asyncio.get_running_loop().call_soon(host.hear, report)
+
+    def stop(self, attempts: Sequence[tuple[ExecutionKey, Address, int]]) -> None:
+        for key, at, _ in attempts:
+            if self.running.pop((key, at), None) is not None:
+                self._report(Stopped(key=key, at=at))
+
+
+class ScriptedDispatch:
+    """`Dispatch` to shared `Runners`."""
+
+    def __init__(self, runners: Runners, deliver: Deliver) -> None:
+        self._runners, self._deliver = runners, deliver
+        self.closed = False
+        self.log: list[str] = []
+        runners.hosts.append(self)
+
+    def hear(self, report: Report) -> None:
+        if not self.closed:
+            self._deliver([report])
+
+    def send(self, assignments: Sequence[Assignment]) -> None:
+        self.log.append("send")
+        self._runners.send(assignments)
+
+    def stop(self, attempts: Sequence[tuple[ExecutionKey, Address, int]]) -> None:
+        self._runners.stop(attempts)
+
+    def acknowledge(self, attempts: Sequence[tuple[ExecutionKey, Address]]) -> None:
+        self.log.append("acknowledge")
+        for name in attempts:
+            self._runners.held.pop(name, None)
+            self._runners.acknowledged.add(name)
+
+    async def recover(self) -> frozenset[tuple[ExecutionKey, Address]]:
+        known = frozenset([*self._runners.running, *self._runners.held])
+        for report in list(self._runners.held.values()):
+            asyncio.get_running_loop().call_soon(self.hear, report)
+        return known
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FaultyJournal:
+    """A journal whose appends fail as told: one entry of `faults` per append, "" for none."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.faults: list[str] = []
+        self.failed = 0
+        self.appends: list[Sequence[ShardBatch]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def close(self) -> None:
+        """Each host has its own way to the journal; the journal itself stays."""
+
+    async def append(self, batches: Sequence[ShardBatch]) -> AppendResult:
+        self.appends.append(batches)
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault:
+            self.failed += 1
+        if fault == "unavailable":
+            raise JournalUnavailable("the disk is full")
+        if fault == "unknown before":
+            raise OutcomeUnknown("the connection broke")
+        result = await self._journal.append(batches)
+        if fault == "unknown after":
+            raise OutcomeUnknown("the connection broke")
+        return result
+
+
+class World:
+    """One deployment: a journal, its runners, a clock, and hosts that come and go."""
+
+    def __init__(
+        self,
+        *,
+        journal: Any = None,
+        script: Script = plus_one,
+        bounds: HostBounds | None = None,
+        clock: Any = None,
+    ) -> None:
+        self.journal = FaultyJournal(journal if journal is not None else MemoryJournal())
+        self.runners = Runners(script)
+        self.clock = clock if clock is not None else JumpingClock()
+        self.bounds = bounds or HostBounds()
+        self.hosts: list[ExecutionHost] = []
+        self.dead: set[str] = set()
+        self.dispatches: dict[str, ScriptedDispatch] = {}
+
+    def host(self, name: str = "h0", **changes: Any) -> ExecutionHost:
+        async def open_parts(deliver: Deliver) -> Parts:
+            dispatch = ScriptedDispatch(self.runners, deliver)
+            self.dispatches[name] = dispatch
+            return Parts(journal=self.journal, dispatch=dispatch, compile=plan_of)  # type: ignore[arg-type]
+
+        arguments: dict[str, Any] = {
+            "name": name,
+            "node": "n",
+            "open_parts": open_parts,
+            "bounds": self.bounds,
+            "clock": self.clock,
+            "process_is_running": self._is_running,
+            **changes,
+        }
+        host = ExecutionHost(**arguments)
+        host.begin()
+        self.hosts.append(host)
+        return host
+
+    def _is_running(self, owner: OwnerRow) -> bool:
+        return owner.incarnation not in self.dead
+
+    def kill(self, host: ExecutionHost) -> None:
+        """As `kill -9`: nothing of it happens any more."""
+        host.abandon()
+        self.dispatches[host.name].closed = True
+        self.dead.add(host.incarnation)
+
+    async def close(self) -> None:
+        for host in self.hosts:
+            host.abandon()
+        await asyncio.sleep(0)
+
+
+def info_of(host: ExecutionHost) -> HostInfo:
+    return unpack(host._info(), HostInfo)
+
+
+async def asked(host: ExecutionHost, call: Any) -> bytes:
+    """The answer to a call, with time passing while it waits."""
+    if not isinstance(host.clock, JumpingClock):
+        body: bytes = await call
+        return body
+    task = asyncio.ensure_future(call)
+    try:
+        await host.clock.until(task.done)
+    finally:
+        task.cancel()
+    return task.result()
+
+
+async def put(host: ExecutionHost, *texts: str) -> None:
+    for text in texts:
+        body = await asked(host, host.put_definition(pack(row_of(text))))
+        assert not isinstance(answer(body, DefinitionRow), Refusal)
+
+
+def key_of(id: str) -> ExecutionKey:
+    return ExecutionKey("default", id)
+
+
+async def start(
+    host: ExecutionHost,
+    definition: str,
+    ids: Sequence[str],
+    *,
+    input: Any = None,
+    client: str | None = None,
+) -> list[Started | Refusal]:
+    many = StartMany(
+        client=client,
+        starts=tuple(
+            StartRequest(key=key_of(id), definition=definition, input=input) for id in ids
+        ),
+    )
+    answers = answer(await asked(host, host.start_many(pack(many))), StartAnswers)
+    assert not isinstance(answers, Refusal), answers
+    return list(answers.answers)
+
+
+async def status(host: ExecutionHost, id: str) -> ExecutionView:
+    view = answer(await asked(host, host.status(pack(key_of(id)))), ExecutionView)
+    assert not isinstance(view, Refusal), view
+    return view
+
+
+async def history(host: ExecutionHost, id: str) -> list[dict[str, Any]]:
+    page = answer(await asked(host, host.history(pack(HistoryRequest(key=key_of(id))))), HistoryPage)
+    assert not isinstance(page, Refusal), page
+    return list(page.events)
+
+
+async def cancel(host: ExecutionHost, id: str, message: str = "m1") -> CancelAccepted | Refusal:
+    request = CancelRequest(key=key_of(id), message_id=message)
+    return answer(await asked(host, host.cancel(pack(request))), CancelAccepted)
+
+
+async def watch(host: ExecutionHost, client: str, ids: Sequence[str]) -> WatchAnswers:
+    request = Watch(client=client, keys=tuple(map(key_of, ids)))
+    answers = answer(await asked(host, host.watch(pack(request))), WatchAnswers)
+    assert not isinstance(answers, Refusal), answers
+    return answers
+
+
+class Listener:
+    """A client's result stream, read in the background."""
+
+    def __init__(self, host: ExecutionHost, client: str) -> None:
+        self.batches: list[ResultBatch] = []
+        self.closed = False
+        self._task = asyncio.get_running_loop().create_task(self._read(host, client))
+
+    async def _read(self, host: ExecutionHost, client: str) -> None:
+        async for body in host.results(client):
+            self.batches.append(unpack(body, ResultBatch))
+        self.closed = True
+
+    @property
+    def ended(self) -> dict[str, Ended]:
+        return {each.key.execution_id: each for batch in self.batches for each in batch.ended}
+
+    @property
+    def resyncs(self) -> int:
+        return sum(batch.resync for batch in self.batches)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def events_of(journal: Any, id: str) -> list[str]:
+    """The types of an execution's events, as the journal has them."""
+    return [
+        str(type(decode_event(body)).__struct_config__.tag)
+        for _, body in await journal.read(key_of(id), after_seq=0)
+    ]
