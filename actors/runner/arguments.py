@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 import pydantic
+import typing_extensions
 from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.engine.kernel.events import Failure
@@ -50,19 +51,20 @@ class ArgumentError(Exception):
 class Check:
     """One annotation: `plain` instances pass, others are converted by `convert`."""
 
-    __slots__ = ("convert", "plain", "reads_json", "write")
+    __slots__ = ("convert", "plain", "write")
 
     def __init__(self, annotation: Any) -> None:
         self.plain = annotation if annotation in _PLAIN else None
-        adapter = _adapter(annotation)
+        is_model = isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+        # In a list, since dataclasses and typed dicts take a configuration from around them only.
+        adapter: TypeAdapter[Any] = TypeAdapter(list[_readable(annotation)], config=_CONFIG)  # type: ignore[misc]  # a type made at run time
         schema = repr(adapter.core_schema)
-        self.convert: Callable[[Any], Any] = adapter.validate_python
-        self.reads_json = "'type': 'bytes'" in schema and not _is_model(annotation)
-        if self.reads_json:
-            self.convert = lambda value: adapter.validate_json(msgspec.json.encode(value))
+        self.convert: Callable[[Any], Any] = lambda value: adapter.validate_python([value])[0]
+        if "'type': 'bytes'" in schema and not is_model:
+            self.convert = lambda value: adapter.validate_json(msgspec.json.encode([value]))[0]
         self.write: Callable[[Any], Any] | None = None
-        if "'serialization'" in schema and not _is_model(annotation):
-            self.write = lambda value: adapter.dump_python(value, mode="json", warnings=False)
+        if "'serialization'" in schema and not is_model:
+            self.write = lambda value: adapter.dump_python([value], mode="json", warnings=False)[0]
 
 
 class Signature:
@@ -151,15 +153,17 @@ def _check(annotation: Any) -> Check | None:
         return None  # an annotation that pydantic cannot read checks nothing
 
 
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(annotation, config=_CONFIG)
-    except pydantic.PydanticUserError:
-        return TypeAdapter(annotation)  # models, dataclasses and typed dicts bring their own
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+def _readable(annotation: Any) -> Any:
+    """The annotation, or the same typed dict as pydantic reads it before Python 3.12."""
+    if not typing.is_typeddict(annotation):
+        return annotation
+    fields = {
+        name: typing_extensions.Required[hint]
+        if name in annotation.__required_keys__
+        else typing_extensions.NotRequired[hint]
+        for name, hint in typing.get_type_hints(annotation, include_extras=True).items()
+    }
+    return typing_extensions.TypedDict(annotation.__name__, fields)  # type: ignore[operator]  # ditto
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def _told(error: pydantic.ValidationError) -> str:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     told = []
     for fault in faults[:5]:
-        place = "".join(f"[{part!r}]" for part in fault["loc"])
+        place = "".join(f"[{part!r}]" for part in fault["loc"][1:])
         told.append(f"{place + ': ' if place else ''}{fault['msg']}")
     more = len(faults) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")

@@ -125,7 +125,7 @@ def _settles_a_step(event: dict[str, Any]) -> bool:
 def _running(entries: Sequence[Entry], handle: Handle) -> Entry | None:
     """The latest attempt that began and has not settled."""
     settled = {
-        (event["step"], event["scope"])
+        (event["at"]["step"], event["at"]["scope"])
         for event in handle.history()
         if event["type"] == "step.completed"
     }
@@ -150,7 +150,7 @@ def _histories(
     """Compare what ran (the ledger) with what was recorded (the history)."""
     history = handle.history()
     completed = Counter(
-        (event["step"], event["scope"], event["visit"])
+        (event["at"]["step"], event["at"]["scope"], event["at"]["visit"])
         for event in history
         if event["type"] == "step.completed"
     )
@@ -161,7 +161,7 @@ def _histories(
     )
     for event in history:
         if event["type"] == "attempt.lost":
-            console.print(f"  history {event['seq']}: {event['step']} lost ({event['cause']})")
+            console.print(f"  history {event['seq']}: {event['at']['step']} lost ({event['cause']})")
         elif event["type"] == "owner.changed":
             steps = ", ".join(str(at["step"]) for at in event["reissued"])
             console.print(f"  history {event['seq']}: new owner issued {steps} again")

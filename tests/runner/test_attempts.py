@@ -73,6 +73,10 @@ class TestArguments:
             from __future__ import annotations
             import dataclasses, datetime, typing, pydantic
 
+            class Size(typing.TypedDict, total=False):
+                n: typing.Required[int]
+                unit: str
+
             class Line(pydantic.BaseModel):
                 n: int
 
@@ -81,9 +85,9 @@ class TestArguments:
                 raw: bytes
 
             def kinds(day: datetime.date, line: Line, lines: list[Line], raw: bytes, box: Box,
-                      pair: tuple[int, str], anything, other: typing.Any = 7):
+                      pair: tuple[int, str], size: Size, anything, other: typing.Any = 7):
                 return [type(v).__name__ for v in (day, line, lines[0], raw, box.raw, pair)] + [
-                    raw.decode(), box.raw.decode(), anything, other]
+                    raw.decode(), box.raw.decode(), size, anything, other]
             """,
         )
         report = bench.call(
@@ -95,12 +99,13 @@ class TestArguments:
                 "raw": "YWI=",
                 "box": {"raw": "YWI="},
                 "pair": [1, "x"],
+                "size": {"n": "1"},
                 "anything": {"a": 1},
             },
         )
         assert isinstance(report, Returned), report
         kinds = ["date", "Line", "Line", "bytes", "bytes", "tuple"]
-        assert report.output == [*kinds, "ab", "ab", {"a": 1}, 7]
+        assert report.output == [*kinds, "ab", "ab", {"n": 1}, {"a": 1}, 7]
 
     @pytest.mark.parametrize(
         ("input", "told"),
