@@ -143,6 +143,7 @@ def _check_same(connected_to: str, address: str) -> None:
 def _init(**options: Any) -> Any:
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it warns before it reads its own options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's remarks on its own future
         return ray.init(

@@ -14,19 +14,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import Struct, to_builtins
 
 from heliostat.actors.client import values
 from heliostat.actors.client.handle import Handle, error_of
 from heliostat.actors.client.hosts import Hosts
+from heliostat.actors.client.inputs import Inputs
 from heliostat.actors.client.registration import Prepared, prepare
 from heliostat.actors.client.starts import Starter
 from heliostat.actors.client.stream import ResultStream
 from heliostat.actors.host.api import Ended, StartRequest
 from heliostat.actors.host.questions import DefinitionRequest, DefinitionsRequest, HostInfo
-from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.errors import HeliostatError, InputError, ResultTimeout
 from heliostat.engine.identity import DEFAULT_NAMESPACE, ExecutionKey
 from heliostat.engine.ids import new_id
@@ -36,7 +36,6 @@ from heliostat.engine.journal.protocol import (
     ExecutionPage,
     ExecutionQuery,
 )
-from heliostat.engine.plan.plan import Plan
 from heliostat.engine.status import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
     from heliostat.engine.authoring import Definition
 
 _T = TypeVar("_T")
-
-_PLANS_MAX: Final = 100
-"""Plans kept for large inputs; they are compiled again when more are in use."""
 
 
 class Version(Struct, frozen=True, kw_only=True):
@@ -82,7 +78,7 @@ class Client:
         self._id = new_id()
         self._stream = ResultStream(hosts, self._id)
         self._starter = Starter(hosts, self._stream, self._id)
-        self._plans: dict[tuple[str, str, str], Plan] = {}
+        self._inputs = Inputs(blobs, self._definition)
         self.embedded = embedded
         """The deployment was started by this client, and ends with it."""
         # Ray's own exit handler, registered earlier, runs later: the stream must not read then.
@@ -262,7 +258,7 @@ class Client:
         def requests() -> Iterator[StartRequest]:
             for index, value in enumerate(inputs):
                 key = ExecutionKey(namespace, new_id() if ids is None else ids[index])
-                yield self._request(key, id, version, value, tags or {})
+                yield self._inputs.request(key, id, version, value, tags or {})
 
         answers = [
             given if isinstance(given, HeliostatError) else Handle(self, *given)
@@ -425,6 +421,10 @@ class Client:
 
     # helpers
 
+    def _definition(self, namespace: str, id: str, version: str | None) -> DefinitionRow:
+        request = DefinitionRequest(namespace=namespace, id=id, version=version)
+        return self.ask("get_definition", request, DefinitionRow)
+
     def _resolved(
         self,
         definition: str | Version | Definition,
@@ -440,43 +440,6 @@ class Client:
                 f"is version {known.version!r} in {known.namespace!r}; leave the two out"
             )
         return known.id, known.version, known.namespace
-
-    def _request(
-        self,
-        key: ExecutionKey,
-        definition: str,
-        version: str | None,
-        value: Any,
-        tags: Mapping[str, str],
-    ) -> StartRequest:
-        sent = values.send(
-            value,
-            namespace=key.namespace,
-            blobs=self._blobs,
-            plan=lambda: self._plan(key.namespace, definition, version),
-        )
-        return StartRequest(
-            key=key,
-            definition=definition,
-            version=version,
-            input=sent.value,
-            input_bytes=sent.bytes,
-            extracts=None if sent.extracts is None else dict(sent.extracts),
-            tags=dict(tags),
-        )
-
-    def _plan(self, namespace: str, definition: str, version: str | None) -> Plan:
-        """What a version reads of its input. The latest version may change: it is asked for."""
-        if version is not None and (namespace, definition, version) in self._plans:
-            return self._plans[namespace, definition, version]
-        request = DefinitionRequest(namespace=namespace, id=definition, version=version)
-        row = self.ask("get_definition", request, DefinitionRow)
-        name = (namespace, definition, row.version)
-        if name not in self._plans:
-            if len(self._plans) >= _PLANS_MAX:
-                self._plans.clear()
-            self._plans[name] = plan_of(row)
-        return self._plans[name]
 
 
 def _version(row: DefinitionRow) -> Version:

@@ -19,6 +19,11 @@ class DispatchBounds(Struct, frozen=True, kw_only=True):
     runners_max: int = 2
     grow_ms: int = 20
     """Work that waited this long for a runner gets another one, up to `runners_max`."""
+    blocked_ms: int = 1_000
+    """When every runner has been at one step for this long, the steps may be waiting for each
+    other: work that waits gets a runner beyond `runners_max`, which reserves nothing."""
+    runners_extra: int = 8
+    """Of those, at most. Steps that wait for steps this deep belong into one workflow."""
     idle_ms: int = 30_000
     """A runner above `runners_min` without work for this long ends."""
     look_ms: int = 500

@@ -2,12 +2,7 @@
 
 The lane knows the order in which the runner works, so it knows what runs: the oldest attempt that
 has not reported. From that it measures timeouts and graces, takes back what waits behind a slow
-step, and says after a death which attempts may have begun:
-
-- one unfinished attempt that was not stopped ran alone, and counts as the likely cause;
-- of several, none is blamed; all but those certainly not begun are lost;
-- where the lane killed the runner to stop an attempt, that one is stopped, and those behind it were
-  certainly not begun, as its report would have come before.
+step, and says after a death which attempts may have begun (`sent.py`).
 
 A runner is dead when its process is: its pidfd says so, also where a child of the user's code still
 holds the socket. An end of file alone is answered by connecting again. SIGKILL from outside cannot
@@ -58,7 +53,8 @@ from .frames import (
     encode_value,
     frame,
 )
-from .protocol import Assignment, Lost, Noticed, Report, Stopped, TimedOut
+from .protocol import Assignment, Noticed, Report, Stopped, TimedOut
+from .sent import Sent, after_death
 from .sockets import peer
 
 _log = logging.getLogger(__name__)
@@ -89,22 +85,6 @@ class LaneOwner(Protocol):
         ...
 
 
-class Sent:
-    """An attempt at the runner."""
-
-    __slots__ = ("assignment", "estimate_us", "noticed", "stop_at", "timed_out", "timeout_s")
-
-    def __init__(
-        self, assignment: Assignment | None, estimate_us: int, timeout_ms: int | None
-    ) -> None:
-        self.assignment = assignment  # None: another host sent it
-        self.estimate_us = estimate_us
-        self.timeout_s = None if timeout_ms is None else timeout_ms / 1_000
-        self.timed_out = False
-        self.noticed = False
-        self.stop_at: float | None = None  # when its grace is over
-
-
 class LocalLane:
     """Feeds one runner. Every method is called on the event loop."""
 
@@ -133,7 +113,7 @@ class LocalLane:
         self._unfinished: OrderedDict[AttemptKey, Sent] = OrderedDict()
         self._head_since = 0.0
         self._ahead_us = 0  # estimated, of all that is unfinished
-        self._has_alone = False
+        self._has_alone = self._has_stops = False
         self._slow = False  # the running step takes longer than the window: nothing is sent behind
         self._withdrawing = False
         self._known_codes: set[str] = set()
@@ -150,6 +130,11 @@ class LocalLane:
     def unfinished(self) -> int:
         """Attempts sent, without a report."""
         return len(self._unfinished)
+
+    @property
+    def head_age_s(self) -> float:
+        """For how long the oldest attempt has been running; 0 where none is."""
+        return self._loop.time() - self._head_since if self._unfinished else 0.0
 
     @property
     def backlog_us(self) -> int:
@@ -272,6 +257,7 @@ class LocalLane:
         if next(iter(self._unfinished)) != attempt:
             grace_ms = max(grace_ms, self._bounds.withdrawn_grace_ms)
         sent.stop_at = self._loop.time() + grace_ms / 1_000
+        self._has_stops = True
         self._write(frame(Stop((attempt,))))
         self._arm()
 
@@ -433,7 +419,7 @@ class LocalLane:
             self._arm()
         else:
             self._ahead_us = 0
-            self._has_alone = False
+            self._has_alone = self._has_stops = False
             self.idle_since = now
 
     def _on_given_back(self, attempts: Iterable[AttemptKey]) -> None:
@@ -472,7 +458,9 @@ class LocalLane:
         if not self._unfinished or self._ended:
             return None
         head = next(iter(self._unfinished.values()))
-        due = [sent.stop_at for sent in self._unfinished.values() if sent.stop_at is not None]
+        due: list[float] = []
+        if self._has_stops:
+            due += [sent.stop_at for sent in self._unfinished.values() if sent.stop_at is not None]
         if not self._slow:
             due.append(self._head_since + self._bounds.window_us / 1_000_000)
         if head.timeout_s is not None and not head.timed_out:
@@ -564,36 +552,6 @@ class LocalLane:
         if given_back:
             self._owner.lane_gave_back(self, given_back)
         self._owner.lane_ended(self)
-
-
-def after_death(
-    unfinished: Sequence[tuple[AttemptKey, Sent]],
-    *,
-    killed: bool,
-    head_was_slow: bool,
-    cause: str,
-) -> tuple[list[Report], list[Assignment]]:
-    """What to report of a dead runner's attempts, and which to send elsewhere.
-
-    Args:
-        unfinished: sent and without a report, oldest first.
-        killed: by its lane, so that nobody is to blame.
-        head_was_slow: the oldest ran for so long that those behind it have not begun.
-        cause: for the losses.
-    """
-    reports: list[Report] = []
-    given_back: list[Assignment] = []
-    alone = len(unfinished) == 1
-    may_have_begun = True
-    for (key, at), sent in unfinished:
-        if sent.stop_at is not None:
-            reports.append(Stopped(key=key, at=at))
-        elif may_have_begun or sent.assignment is None:
-            reports.append(Lost(key=key, at=at, cause=cause, counted=alone and not killed))
-        else:
-            given_back.append(sent.assignment)
-        may_have_begun = may_have_begun and not (killed and head_was_slow)
-    return reports, given_back
 
 
 def _now_ms() -> int:

@@ -6,7 +6,8 @@ nor the others starve.
 
 More runners are started while work waits, up to a bound, and end when they are idle. They give way
 to demand of others: idle ones end at once, busy ones when their step does. With demand waiting and
-no runner left, work gets one that reserves nothing: tiny steps never stop altogether.
+no runner left, work gets one that reserves nothing: tiny steps never stop altogether. The same
+where every runner is at a step that may itself wait for a step.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ class RunnerPool:
     def runner_count(self) -> int:
         """Runners that are connected."""
         return len(self._lanes)
+
+    @property
+    def _staying(self) -> int:
+        """Runners that still take work."""
+        return sum(not lane.leaving for lane in self._lanes)
 
     @property
     def waiting_count(self) -> int:
@@ -286,7 +292,7 @@ class RunnerPool:
     # how many runners there are
 
     def _fill_up(self) -> None:
-        missing = self._bounds.runners_min - len(self._lanes) - len(self._starting)
+        missing = self._bounds.runners_min - self._staying - len(self._starting)
         for _ in range(missing):
             self._start_one()
 
@@ -297,18 +303,23 @@ class RunnerPool:
             return
         now = self._loop.time()
         waited = now - self._waiting_since >= self._bounds.grow_ms / 1_000
-        count = len(self._lanes) + len(self._starting)
+        count = self._staying + len(self._starting)
         if count == 0 or (waited and count < self._bounds.runners_max and not self._starting):
             self._start_one()
+        elif count >= self._bounds.runners_max and not self._starting:
+            blocked_s = self._bounds.blocked_ms / 1_000
+            blocked = all(lane.head_age_s >= blocked_s for lane in self._lanes)
+            if blocked and count < self._bounds.runners_max + self._bounds.runners_extra:
+                self._start_one(extra=True)
         self._waiting_since = now
         self._growing = self._loop.call_later(self._bounds.grow_ms / 1_000, self._grow)
 
-    def _start_one(self) -> None:
+    def _start_one(self, *, extra: bool = False) -> None:
         now = self._loop.time()
         if self._closed or self._ends or self._tending is None or now < self._start_not_before:
             return
-        reserve = now >= self._yield_until
-        if not reserve and (self._lanes or self._starting):
+        reserve = now >= self._yield_until and not extra
+        if not reserve and not extra and (self._staying or self._starting):
             return
         index = 0
         while index in self._indexes_taken:
@@ -384,9 +395,8 @@ class RunnerPool:
             now = self._loop.time()
             idle_s = self._bounds.idle_ms / 1_000
             for lane in list(self._lanes):
-                staying = sum(not other.leaving for other in self._lanes)
                 if (
-                    staying > self._bounds.runners_min
+                    self._staying > self._bounds.runners_min
                     and not lane.unfinished
                     and not lane.leaving
                     and now - lane.idle_since > idle_s

@@ -27,6 +27,7 @@ from heliostat.actors.host.cancels import CancelItem
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause
 from heliostat.actors.host.definitions import Definitions
 from heliostat.actors.host.figures import Figures
+from heliostat.actors.host.intake import Intake
 from heliostat.actors.host.loop import TurnLoop
 from heliostat.actors.host.ownership import Ownership
 from heliostat.actors.host.plans import Compile, JournalPlans
@@ -86,6 +87,7 @@ class _Works:
             bounds=bounds,
             process_is_running=is_running_,
         )
+        bell = Doorbell(clock)
         self.loop = loop = TurnLoop(
             journal=parts.journal,
             dispatch=parts.dispatch,
@@ -93,6 +95,7 @@ class _Works:
             ownership=self.ownership,
             streams=self.streams,
             figures=host.figures,
+            bell=bell,
             clock=clock,
             bounds=bounds,
         )
@@ -105,14 +108,17 @@ class _Works:
             live=loop.residents.all.get,
             durable=loop.durable,
         )
-        self.desk = loop.desk = StartDesk(
+        self.desk = StartDesk(
             journal=parts.journal,
             plans=plans,
             clock=clock,
             bounds=bounds,
-            bell=loop.bell,
+            bell=bell,
             watch=self.reads.watch_one,
             resident=loop.residents.__len__,
+        )
+        self.intake = loop.intake = Intake(
+            ownership=self.ownership, desk=self.desk, clock=clock, bounds=bounds
         )
 
 
@@ -150,7 +156,7 @@ class ExecutionHost:
     def begin(self) -> None:
         """Open, claim and turn in the background; on the event loop's thread."""
         if not self._tasks:
-            self._spawn(self._open(), "open")
+            self._spawn(self._keep(self._open, "open"), "open")
 
     # life
 
@@ -164,8 +170,8 @@ class ExecutionHost:
         self._works, self._opening_trouble, self._state = works, None, "running"
         self._opened.set()
         early, self._early = self._early, []
-        works.loop.deliver(early)
-        self._spawn(self._keep(works.loop.own, "own"), "own")
+        works.intake.deliver(early)
+        self._spawn(self._keep(works.loop.keeper.run, "own"), "own")
         self._spawn(self._keep(works.loop.run, "turns"), "turns")
         self._spawn(self._keep(works.desk.compare_forever, "compare"), "compare")
         self._spawn(self._keep(works.loop.residents.load_forever, "load"), "load")
@@ -196,7 +202,7 @@ class ExecutionHost:
         if self._works is None:
             self._early.extend(reports)
         else:
-            self._works.loop.deliver(reports)
+            self._works.intake.deliver(reports)
 
     async def drain(self, body: bytes) -> bytes:
         """Take no more starts, finish what gathered, give up the shards, close; then `info`.
@@ -221,25 +227,21 @@ class ExecutionHost:
         return self._info()
 
     def _quiet(self, works: _Works) -> bool:
-        loop = works.loop
         return not (
             works.desk.unanswered
-            or loop.reports
-            or loop.requests
-            or any(live.state.busy for live in loop.residents.all.values())
+            or works.intake.waiting
+            or any(live.state.busy for live in works.loop.residents.all.values())
         )
 
     async def _stop(self, works: _Works) -> None:
         works.loop.stop()
         turns = [task for task in self._tasks if task.get_name().endswith((":turns", ":own"))]
         others = [task for task in self._tasks if task not in turns]
-        works.loop.look_soon()
         await asyncio.wait(turns, timeout=self.bounds.backoff_max_ms / 1000)
         for task in [*turns, *others]:
             task.cancel()
         await asyncio.gather(*turns, *others, return_exceptions=True)
         works.streams.close()
-        works.desk.refuse_all(_closing())
         works.loop.refuse_all(_closing())
         try:
             await works.ownership.leave()
@@ -307,7 +309,7 @@ class ExecutionHost:
 
     async def _cancel(self, works: _Works, request: CancelRequest) -> Any:
         item = CancelItem(request, self.clock.steady_ms())
-        works.loop.request(item)
+        works.intake.request(item)
         return await item.future
 
     async def status(self, body: bytes) -> bytes:
@@ -391,8 +393,8 @@ class ExecutionHost:
                 "idle": loop.residents.idle,
                 "loads_queued": loop.residents.loading,
                 "starts_queued": works.desk.unanswered,
-                "reports_queued": len(loop.reports),
-                "requests_queued": len(loop.requests),
+                "reports_queued": len(works.intake.reports),
+                "requests_queued": len(works.intake.requests),
                 "timers": len(loop.timers),
                 "clients": len(works.streams),
             }

@@ -18,7 +18,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Report, Returned
+from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Returned
 from heliostat.actors.host.api import Refusal, Started
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.cancels import CancelItem, answer_for, unknown
@@ -26,12 +26,14 @@ from heliostat.actors.host.clock import Backoff, Clock, Doorbell
 from heliostat.actors.host.commit import Committer, Outcome, Stopping
 from heliostat.actors.host.execution import LiveExecution
 from heliostat.actors.host.figures import Figures
+from heliostat.actors.host.intake import Intake
+from heliostat.actors.host.keeper import ShardKeeper
 from heliostat.actors.host.ownership import OwnedShard, Ownership
 from heliostat.actors.host.plans import PlanStore
 from heliostat.actors.host.residency import Loaded, Residents
-from heliostat.actors.host.starts import StartDesk, StartItem, overloaded
+from heliostat.actors.host.starts import StartItem
 from heliostat.actors.host.streams import ResultStreams
-from heliostat.actors.host.takeover import Recovered, recover
+from heliostat.actors.host.takeover import Recovered
 from heliostat.actors.host.timers import Timers
 from heliostat.actors.host.turn import Reason, Turn, Wake, commands_of
 from heliostat.engine.errors import JournalError
@@ -55,23 +57,32 @@ class TurnLoop:
         ownership: Ownership,
         streams: ResultStreams,
         figures: Figures,
+        bell: Doorbell,
         clock: Clock,
         bounds: HostBounds,
     ) -> None:
-        self._journal, self._dispatch, self._plans = journal, dispatch, plans
+        self._journal, self._dispatch = journal, dispatch
         self._ownership, self._streams, self._figures = ownership, streams, figures
         self._clock, self._bounds = clock, bounds
-        self._bell = Doorbell(clock)
-        self._look_bell = Doorbell(clock)
+        self._bell = bell
+        self.intake: Intake  # set by the host, which ties its starts to the reads
         self.committer = Committer(journal=journal, ownership=ownership, clock=clock, bounds=bounds)
         self.residents = Residents(
             journal=journal, plans=plans, clock=clock, bounds=bounds, bell=self._bell
         )
+        self.keeper = ShardKeeper(
+            journal=journal,
+            dispatch=dispatch,
+            plans=plans,
+            ownership=ownership,
+            figures=figures,
+            clock=clock,
+            bounds=bounds,
+            lost=self._shards_lost,
+            recovered=self._shards_recovered,
+            looked=self._looked,
+        )
         self.timers = Timers(bounds)
-        self.desk: StartDesk  # set by the host, which ties it to its reads
-        self.reports: deque[Report] = deque()
-        self.requests: deque[CancelItem] = deque()
-        self._held: list[Reason] = []  # for shards that nobody is known to serve yet
         self._recovered: deque[Recovered] = deque()
         self._lost: list[OwnedShard] = []
         self._committing = -1  # the number of the turn whose commit is on its way
@@ -79,25 +90,7 @@ class TurnLoop:
         self._stopping = False
         self.moved_at_ms = clock.steady_ms()
 
-    # what others leave here
-
-    @property
-    def bell(self) -> Doorbell:
-        """Ring it after queueing."""
-        return self._bell
-
-    def deliver(self, reports: Sequence[Report]) -> None:
-        """A lane hands over reports."""
-        self.reports.extend(reports)
-        self._bell.ring()
-
-    def request(self, item: CancelItem) -> None:
-        """Queue a request for the next turn, or refuse it."""
-        if len(self.requests) + len(self._held) >= self._bounds.requests_queued:
-            item.answer(overloaded("the queue of requests", self._bounds))
-            return
-        self.requests.append(item)
-        self._bell.ring()
+    # what others ask
 
     def durable(self, key: ExecutionKey) -> LiveExecution | None:
         """An execution in memory whose state is not ahead of the journal."""
@@ -107,20 +100,19 @@ class TurnLoop:
     def stop(self) -> None:
         """End after the turn that runs now; one whose commit cannot end is given up."""
         self._stopping = True
+        self.keeper.stop()
         self.committer.stop()
         self._bell.ring()
 
     def refuse_all(self, refusal: Refusal) -> None:
-        """The host ends: tell the clients whose requests were not taken into a commit."""
-        waiting: list[Reason] = [*self.requests, *self._held]
-        for live in self.residents.all.values():
-            if live.turn == self._number:  # a commit that was given up
-                waiting += live.reasons
-        self.requests.clear()
-        self._held.clear()
-        for reason in waiting:
-            if not (isinstance(reason, StartItem) and reason.answered):
-                self._answer(reason, refusal)
+        """The host ends: tell the clients whose requests were not committed."""
+        given_up = [
+            reason
+            for live in self.residents.all.values()
+            if live.turn == self._number  # its commit did not end
+            for reason in live.reasons
+        ]
+        self.intake.refuse_all(refusal, given_up)
 
     # the loop
 
@@ -165,9 +157,7 @@ class TurnLoop:
             await self._settle(turn)
         self.residents.hibernate(self._clock.steady_ms())
         if (
-            self.reports
-            or self.requests
-            or self.desk.queue
+            self.intake.waiting
             or self._recovered
             or self.residents.loaded
             or self.timers.wanting(now_ms) is not None
@@ -192,18 +182,18 @@ class TurnLoop:
             self._take_loaded(turn, self.residents.loaded.popleft())
         for key in self.timers.due(now_ms, self._bounds.turn_stimuli - turn.stimuli):
             self._ask(turn, Wake(key))
-        while self.requests and turn.stimuli < self._bounds.turn_stimuli:
-            self._ask(turn, self.requests.popleft())
+        requests, queue = self.intake.requests, self.intake.starts
+        while requests and turn.stimuli < self._bounds.turn_stimuli:
+            self._ask(turn, requests.popleft())
         self._take_reports(turn)
         starts = max(self._bounds.turn_starts, self._bounds.turn_stimuli - turn.stimuli)
-        queue = self.desk.queue
         while queue and starts > 0:
             starts -= 1
             self._start(turn, queue.popleft())
         return turn
 
     def _take_reports(self, turn: Turn) -> None:
-        reports, room = self.reports, self._bounds.turn_stimuli - turn.stimuli
+        reports, room = self.intake.reports, self._bounds.turn_stimuli - turn.stimuli
         residents = self.residents.all
         while reports and room > 0:
             report = reports.popleft()
@@ -227,9 +217,9 @@ class TurnLoop:
         name = self._ownership.shard_name(key)
         shard = self._ownership.find(name)
         if shard is None:
-            self._elsewhere(reason, name)
+            self.intake.elsewhere(reason, name)
         elif not shard.serving:
-            self._held.append(reason)
+            self.intake.hold(reason)
         else:
             self.residents.want(key, shard, reason)
 
@@ -238,25 +228,15 @@ class TurnLoop:
         name = self._ownership.shard_name(key)
         shard = self._ownership.find(name)
         if shard is None:
-            self._elsewhere(item, name)
+            self.intake.elsewhere(item, name)
         elif not shard.serving:
-            self._held.append(item)
+            self.intake.hold(item)
         elif key in self.residents.all:
-            self.desk.compare(item)
+            self.intake.desk.compare(item)
         else:
             live = LiveExecution(key, shard, item.hosted, ExecutionState())
             self.residents.add(live)
             self._decide(turn, live, item)
-
-    def _elsewhere(self, reason: Reason, shard: str) -> None:
-        """The shard is not ours: say so to clients, or wait until somebody is known to own it."""
-        owner = self._ownership.owner_elsewhere(shard)
-        if not isinstance(reason, StartItem | CancelItem):
-            return  # the owner's runners hold it, and tell the owner
-        if owner is None:
-            self._held.append(reason)
-        else:
-            self._answer(reason, _not_owner(reason.key, owner))
 
     def _decide(self, turn: Turn, live: LiveExecution, reason: Reason) -> None:
         try:
@@ -278,15 +258,25 @@ class TurnLoop:
         turn.discard(live)
         self.residents.drop(live)
         if reason is not None:
-            self._answer(reason, _internal(live.key, error))
+            self.intake.answer(reason, _internal(live.key, error))
         self._again(reasons)
 
     # taking over, loading
 
-    def recovered(self, shards: Sequence[Recovered]) -> None:
+    def _shards_recovered(self, shards: Sequence[Recovered]) -> None:
         """Claimed shards are ready; one is taken into service per turn."""
         self._recovered.extend(shards)
         self._bell.ring()
+
+    def _shards_lost(self, shards: Sequence[OwnedShard]) -> None:
+        """Others claimed these; they are dropped before the next turn."""
+        self._lost.extend(shards)
+        self._bell.ring()
+
+    def _looked(self) -> None:
+        """Owners are known afresh."""
+        self.intake.expire()
+        self._streams.forget_gone()
 
     def _serve(self, turn: Turn, recovered: Recovered) -> None:
         shard = recovered.shard
@@ -304,8 +294,7 @@ class TurnLoop:
                 live.decide(stimulus)
             except Exception as error:  # noqa: BLE001 – one execution's fault must not stop the others
                 self._broken(turn, live, None, error)
-        held, self._held = self._held, []
-        self._again(held)
+        self.intake.release()
 
     def _take_loaded(self, turn: Turn, loaded: Loaded) -> None:
         live, reasons = loaded.live, loaded.reasons
@@ -316,7 +305,7 @@ class TurnLoop:
             _log.error("execution %s cannot be loaded", loaded.key, exc_info=loaded.fault)
             self._figures.fault(f"execution {loaded.key} cannot be loaded", loaded.fault)
             for reason in reasons:
-                self._answer(reason, _internal(loaded.key, loaded.fault))
+                self.intake.answer(reason, _internal(loaded.key, loaded.fault))
             return
         if live is None or live.state.ended:
             self._answer_ended(loaded.key, live, reasons)
@@ -342,7 +331,7 @@ class TurnLoop:
                 case CancelItem():
                     reason.answer(unknown(key) if live is None else answer_for(reason, live.state))
                 case StartItem():
-                    self.desk.compare(reason)
+                    self.intake.desk.compare(reason)
                 case Returned() | Raised():
                     void.append((reason.key, reason.at))
         if void:
@@ -394,7 +383,7 @@ class TurnLoop:
                 residents.settle(live, now_ms)
         streams.flush()
         for item, live in turn.starts:
-            self.desk.answer(item, Started(key=item.key, version=live.state.version))
+            self.intake.desk.answer(item, Started(key=item.key, version=live.state.version))
         for request, live in turn.cancels:
             request.answer(answer_for(request, live.state))
 
@@ -415,12 +404,12 @@ class TurnLoop:
             self._lost.append(shard)
         if outcome.lost:
             self._drop_lost()
-            self._look_bell.ring()
+            self.keeper.look_soon()
         for live in refused:
             if live.key in outcome.conflicts:
                 starts = [reason for reason in live.reasons if type(reason) is StartItem]
                 for start in starts:
-                    self.desk.compare(start)
+                    self.intake.desk.compare(start)
                 self._again([each for each in live.reasons if type(each) is not StartItem])
             else:
                 self._again(live.reasons)
@@ -430,30 +419,13 @@ class TurnLoop:
     # going back
 
     def _again(self, reasons: Sequence[Reason]) -> None:
-        """Put reasons back into their queues, before what came since."""
-        for reason in reversed(reasons):
-            if isinstance(reason, StartItem):
-                self.desk.queue.appendleft(reason)
-            elif isinstance(reason, CancelItem):
-                self.requests.appendleft(reason)
-            elif not isinstance(reason, Wake):  # the index brings a timer back
-                self.reports.appendleft(reason)
-            else:
-                self._rearm(reason.key)
-        if reasons:
-            self._bell.ring()
-
-    def _rearm(self, key: ExecutionKey) -> None:
-        shard = self._ownership.find(self._ownership.shard_name(key))
-        if shard is not None and shard.serving:
-            self.timers.arm(key, shard, 0)
-
-    def _answer(self, reason: Reason, answer: Refusal) -> None:
-        """Refuse a client's request; nobody waits for an answer to a report or a timer."""
-        if isinstance(reason, StartItem):
-            self.desk.answer(reason, answer)
-        elif isinstance(reason, CancelItem):
-            reason.answer(answer)
+        """Bring reasons back: into their queues, and timers into the heap."""
+        for reason in reasons:
+            if isinstance(reason, Wake):
+                shard = self._ownership.find(self._ownership.shard_name(reason.key))
+                if shard is not None and shard.serving:
+                    self.timers.arm(reason.key, shard, 0)
+        self.intake.again(reasons)
 
     def _drop_lost(self) -> None:
         """Drop the executions of shards that another owner has, or that are not trusted."""
@@ -474,84 +446,10 @@ class TurnLoop:
             self._lost.append(shard)
         for live in list(self.residents.all.values()):
             for reason in live.reasons if live.turn == self._number else ():
-                if not (isinstance(reason, StartItem) and reason.answered):
-                    self._answer(reason, _internal(live.key, error))
+                self.intake.answer(reason, _internal(live.key, error))
             self.residents.drop(live)
         self._drop_lost()
-        self._look_bell.ring()
-
-    # ownership
-
-    async def own(self) -> None:
-        """The task that looks at owners and shards, claims, and takes over."""
-        backoff = Backoff(
-            self._clock, first_ms=self._bounds.backoff_ms, max_ms=self._bounds.backoff_max_ms
-        )
-        while not self._stopping:
-            try:
-                looked = await self._ownership.look()
-                if looked.lost:
-                    self._lost.extend(looked.lost)
-                    self._bell.ring()
-                await self._prepare()
-            except JournalError as error:
-                self._figures.ownership_trouble = f"{type(error).__name__}: {error}"
-                await backoff.wait()
-                continue
-            except Exception as error:  # noqa: BLE001 – nothing is half done, it is tried again
-                _log.exception("taking over shards failed; it is tried again")
-                self._figures.fault("taking over shards failed", error)
-                await backoff.wait()
-                continue
-            backoff.reset()
-            self._figures.ownership_trouble = None
-            self._expire_held()
-            self._streams.forget_gone()
-            await self._look_bell.wait(self._bounds.look_ms)
-
-    async def _prepare(self) -> None:
-        """Take over what is claimed and not prepared yet, also by a look that broke off."""
-        shards = [each for each in self._ownership.shards.values() if not each.prepared]
-        if not shards:
-            return
-        recovered = await recover(
-            shards,
-            journal=self._journal,
-            dispatch=self._dispatch,
-            plans=self._plans,
-            bounds=self._bounds,
-            fault=self._figures.fault,
-        )
-        for shard in shards:
-            shard.prepared = True
-        self.recovered(recovered)
-        _log.info("claimed shards %s", ", ".join(shard.name for shard in shards))
-
-    def look_soon(self) -> None:
-        """Look at owners and shards without waiting for the next time."""
-        self._look_bell.ring()
-
-    def _expire_held(self) -> None:
-        """Refuse what waited too long for a shard; the rest is asked again."""
-        if not self._held:
-            return
-        held, self._held = self._held, []
-        before_ms = self._clock.steady_ms() - self._bounds.claim_wait_ms
-        again = []
-        for reason in held:
-            if isinstance(reason, StartItem | CancelItem) and reason.since_ms < before_ms:
-                self._answer(reason, overloaded("the wait for this shard's owner", self._bounds))
-            else:
-                again.append(reason)
-        self._again(again)
-
-
-def _not_owner(key: ExecutionKey, owner: str) -> Refusal:
-    return Refusal(
-        code="NOT_OWNER",
-        message=f"execution {key} belongs to host {owner!r}; ask there",
-        details={"owner": owner},
-    )
+        self.keeper.look_soon()
 
 
 def _internal(key: ExecutionKey, error: BaseException) -> Refusal:

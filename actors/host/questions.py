@@ -134,7 +134,6 @@ class HostInfo(Struct, frozen=True, kw_only=True):
     ended: int = 0
     commit_ms_mean: float = 0.0
     commit_ms_max: float = 0.0
-    turn_ms_mean: float = 0.0
     starts_queued: int = 0
     reports_queued: int = 0
     requests_queued: int = 0

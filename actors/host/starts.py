@@ -95,7 +95,7 @@ class StartDesk:
     ) -> None:
         self._journal, self._plans = journal, plans
         self._clock, self._bounds = clock, bounds
-        self._bell = bell  # the turn loop's
+        self.bell = bell  # the turn loop's
         self._watch = watch
         self._resident = resident
         self.queue: deque[StartItem] = deque()
@@ -128,7 +128,7 @@ class StartDesk:
             self.unanswered += 1
             self.queue.append(StartItem(group, index, request, hosted, since_ms))
         if self.queue:
-            self._bell.ring()
+            self.bell.ring()
         return group
 
     def _full(self) -> Refusal | None:
@@ -176,7 +176,7 @@ class StartDesk:
                     self.answer(item, answer)
                 else:  # what made it was refused itself: the id is free again
                     self.queue.append(item)
-                    self._bell.ring()
+                    self.bell.ring()
             await self._existing_bell.wait()
 
     async def _compare(self, item: StartItem) -> Started | Refusal | None:

@@ -57,7 +57,8 @@ class Check:
         self.plain = annotation if annotation in _PLAIN else None
         is_model = isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
         # In a list, since dataclasses and typed dicts take a configuration from around them only.
-        adapter: TypeAdapter[Any] = TypeAdapter(list[_readable(annotation)], config=_CONFIG)  # type: ignore[misc]  # a type made at run time
+        listed: Any = list[_readable(annotation)]  # type: ignore[misc]  # made at run time
+        adapter: TypeAdapter[Any] = TypeAdapter(listed, config=_CONFIG)
         schema = repr(adapter.core_schema)
         self.convert: Callable[[Any], Any] = lambda value: adapter.validate_python([value])[0]
         if "'type': 'bytes'" in schema and not is_model:

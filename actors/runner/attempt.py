@@ -95,6 +95,10 @@ class Attempts:
         )
         return Ended(True, Raw(report), spent_us)
 
+    def close(self) -> None:
+        """Let go of what user code shared, where the process goes on."""
+        self._caller.close()
+
     def _result(
         self, code: StepCode, input: Raw, current: Current
     ) -> tuple[Encoded, dict[str, Value] | None]:

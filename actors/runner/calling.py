@@ -49,11 +49,15 @@ class Caller:
             return self._awaited(_waited(result), current)
         return result
 
+    def close(self) -> None:
+        """Close the event loop; no call follows."""
+        if self._loop is not None:
+            self._loop.close()
+
     def _awaited(self, coroutine: Coroutine[Any, Any, Any], current: Current) -> Any:
         loop = self._loop
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(loop)
         task = loop.create_task(coroutine)
         current.interrupt_with(lambda: _cancel_soon(loop, task))
         try:

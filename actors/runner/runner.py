@@ -76,6 +76,7 @@ class Runner:
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._wake = threading.Lock()  # released when there is something to do
         self._wake.acquire()
         self._queue: OrderedDict[AttemptKey, Item] = OrderedDict()
@@ -138,13 +139,14 @@ class Runner:
 
     def flush(self) -> None:
         """Send the reports that are pending."""
-        with self._lock:
-            pending, self._pending, self._pending_us = self._pending, [], 0
-            listeners = self._listeners
-        if pending and listeners:
-            data = results_frame(pending)
-            for listener in listeners:
-                listener.send(data)
+        with self._flushing:  # so that two threads do not overtake each other
+            with self._lock:
+                pending, self._pending, self._pending_us = self._pending, [], 0
+                listeners = self._listeners
+            if pending and listeners:
+                data = results_frame(pending)
+                for listener in listeners:
+                    listener.send(data)
 
     def greet(self, listener: Listener) -> tuple[list[tuple[AttemptKey, Ended]], Running | None]:
         """Add a listener: what is held, and what runs. Gives back what was not begun.

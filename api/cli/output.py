@@ -77,7 +77,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
         from rich.console import Console
         from rich.table import Table
 
-        drawn = Table(*headings, box=box.SIMPLE_HEAD)
+        drawn = Table(box=box.SIMPLE_HEAD)
+        for index, heading in enumerate(headings):
+            drawn.add_column(heading, no_wrap=index == 0, overflow="fold")  # ids can be copied
         for row in rows:
             drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
         Console().print(drawn)

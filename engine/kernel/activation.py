@@ -11,19 +11,13 @@ from __future__ import annotations
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.expressions import Data
 from heliostat.engine.expressions.time import parse_duration, parse_instant
-from heliostat.engine.identity import Address, ExecutionKey, idempotency_key
+from heliostat.engine.identity import Address
 from heliostat.engine.kernel.context import ScopeContext, item_of
 from heliostat.engine.kernel.events import Activation, Failure
 from heliostat.engine.kernel.holding import hold, holding_part, record
 from heliostat.engine.kernel.state import ExecutionState, Items, ScopeState, Visit
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Held, Value
-
-
-def seed_of(plan: Plan, state: ExecutionState, at: Address, field: str) -> str:
-    """What `uuid()` is derived from: the visit's address and the field."""
-    key = ExecutionKey(plan.namespace, state.execution_id)
-    return f"{idempotency_key(key, plan.steps[at.step].id, at)}:{field}"
 
 
 def expression_failure(error: Exception, step: StepPlan, item_index: int | None = None) -> Failure:
@@ -66,10 +60,8 @@ class Opening:
             )
 
     def _open(self, step: StepPlan, at: Address, context: ScopeContext) -> None:
-        plan, state = self._plan, self._state
-        if step.when is not None and not step.when.test(
-            context.seeded(seed_of(plan, state, at, "when"))
-        ):
+        state = self._state
+        if step.when is not None and not step.when.test(context.seeded(at, "when")):
             self.activated.append(
                 Activation(scope=at.scope, step=at.step, visit=at.visit, skipped=True)
             )
@@ -91,7 +83,7 @@ class Opening:
                 )
             )
             return
-        values = step.foreach.items.evaluate(context.seeded(seed_of(plan, state, at, "foreach")))
+        values = step.foreach.items.evaluate(context.seeded(at, "foreach"))
         if not isinstance(values, list):
             raise ExpressionError("`foreach` needs a list", step.foreach.items.source)
         completion = step.foreach.completion
@@ -184,9 +176,7 @@ class Opening:
         """What all attempts of a visit or item share: the input as recorded, a timer's instant."""
         recorded, holds, due = None, False, None
         if step.input is not None:
-            value = step.input.evaluate(
-                context.seeded(seed_of(self._plan, self._state, at, "input"))
-            )
+            value = step.input.evaluate(context.seeded(at, "input"))
             recorded, holds = value, False
             if not step.input.constant:
                 recorded, holds = record(step.input, value, self._state, context)

@@ -92,7 +92,7 @@ def fail_execution(turn: Turn, failure: Failure, *, output_allowed: bool = True)
     """The root scope has failed: the definition's own `on_error` is asked, the last of all."""
     plan, state, now_ms = turn.plan, turn.state, turn.now_ms
     root = state.scopes[ROOT]
-    context = ScopeContext(plan, state, root, now_ms, seed=f"{state.execution_id}:on_error")
+    context = ScopeContext(plan, state, root, now_ms).seeded(None, "on_error")
     try:
         clause = matching(plan.on_error, failure, context, output_allowed=output_allowed)
         if clause is not None and clause.output is not None:
@@ -129,7 +129,7 @@ def _output(turn: Turn) -> tuple[Value, bool]:
     plan, state = turn.plan, turn.state
     root = state.scopes[ROOT]
     if plan.root.output is not None:
-        context = ScopeContext(plan, state, root, turn.now_ms, seed=f"{state.execution_id}:output")
+        context = ScopeContext(plan, state, root, turn.now_ms).seeded(None, "output")
         return record(plan.root.output, plan.root.output.evaluate(context), state, context)
     settled = {
         step: root.settled[step]

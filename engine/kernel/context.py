@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from heliostat.engine.expressions import MISSING, Instant, Missing
+from heliostat.engine.identity import Address, ExecutionKey, idempotency_key
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.state import ITEM_STATUS, ExecutionState, ScopeState, Settled
 from heliostat.engine.plan.plan import Plan
@@ -76,6 +77,8 @@ class ScopeContext:
     """A `Context` (engine/expressions) over an execution's state, seen from a scope instance."""
 
     __slots__ = (
+        "_at",
+        "_field",
         "_plan",
         "_scope",
         "_settling",
@@ -87,7 +90,6 @@ class ScopeContext:
         "now_ms",
         "output",
         "secrets",
-        "uuid_seed",
         "vars",
     )
 
@@ -103,7 +105,6 @@ class ScopeContext:
         item: Value = None,
         index: int | None = None,
         error: Mapping[str, Value] | None = None,
-        seed: str = "",
     ) -> None:
         self._plan, self._state, self._scope, self.now_ms = plan, state, scope, now_ms
         self._settling = settling
@@ -111,7 +112,8 @@ class ScopeContext:
         self.output: Value = settling[1].value if settling is not None else None
         self.item, self.index = item, index
         self.error = error
-        self.uuid_seed = seed
+        self._at: Address | None = None
+        self._field = ""
         self.event: Value | None = None
         self.secrets: Mapping[str, str] | None = None
 
@@ -127,13 +129,20 @@ class ScopeContext:
             item=self.item,
             index=self.index,
             error=self.error,
-            seed=self.uuid_seed,
-        )
+        ).seeded(self._at, self._field)
 
-    def seeded(self, seed: str) -> ScopeContext:
-        """The same place; `uuid()` is derived from `seed`, an address and a field."""
-        self.uuid_seed = seed
+    def seeded(self, at: Address | None, field: str) -> ScopeContext:
+        """The same place; `uuid()` is derived from an address (None: the execution) and a field."""
+        self._at, self._field = at, field
         return self
+
+    @property
+    def uuid_seed(self) -> str:
+        key = ExecutionKey(self._plan.namespace, self._state.execution_id)
+        at = self._at
+        if at is None:
+            return f"{key}:{self._field}"
+        return f"{idempotency_key(key, self._plan.steps[at.step].id, at)}:{self._field}"
 
     @property
     def input(self) -> Value:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import Opening, instant_of, item_context, seed_of
+from heliostat.engine.kernel.activation import Opening, instant_of, item_context
 from heliostat.engine.kernel.closing import close_root, finish_root
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
@@ -75,7 +75,7 @@ def on_start(turn: Turn, stimulus: Start) -> None:
     )
     root = ScopeState(number=ROOT, plan_scope=plan.root.number)
     ahead.scopes[ROOT] = root
-    context = ScopeContext(plan, ahead, root, now_ms, seed=f"{stimulus.execution_id}:vars")
+    context = ScopeContext(plan, ahead, root, now_ms).seeded(None, "vars")
     opening = Opening(plan, ahead)
     deadline, failure = None, None
     try:
@@ -312,7 +312,7 @@ def go_on(turn: Turn, at: Address) -> None:
     at = Address(at.scope, at.step, at.visit, visit.attempt)
     if visit.skipped:
         skip(turn, at)
-    elif visit.failure is not None and visit.failure.type == "Timeout":
+    elif visit.failure is not None and visit.failure.type == "Timeout" and not visit.started:
         attempt_failed(turn, at, visit.failure)
     elif visit.failure is not None:
         fail(turn, at, visit.failure)
@@ -329,7 +329,7 @@ def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> Non
     else:
         context = ScopeContext(plan, state, scope, turn.now_ms)
     if step.fail is not None or step.output is not None:
-        context.seeded(seed_of(plan, state, at, "output"))
+        context.seeded(at, "output")
     if step.fail is not None:
         fail(turn, at, failure_of(ErrorClause(fail=step.fail), context, step.id))
         return

@@ -19,7 +19,6 @@ from heliostat.engine.kernel.activation import (
     Opening,
     expression_failure,
     item_context,
-    seed_of,
 )
 from heliostat.engine.kernel.closing import close_root, finish_root, withdraw
 from heliostat.engine.kernel.context import ScopeContext
@@ -148,8 +147,7 @@ def _assignments(
         return {}, {}
 
     def value_of(name: str, data: Data) -> Value:
-        seed = seed_of(turn.plan, turn.state, at, f"assign.{name}")
-        return data.evaluate(context.seeded(seed))
+        return data.evaluate(context.seeded(at, f"assign.{name}"))
 
     assigned = {name: value_of(name, data) for name, data in step.assign}
     appended = {name: value_of(name, data) for name, data in step.append}
@@ -229,7 +227,7 @@ def fail(
         context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
     clause = None
     if step.on_error:
-        context.seeded(seed_of(turn.plan, turn.state, at, "on_error"))
+        context.seeded(at, "on_error")
         try:
             clause = matching(
                 step.on_error,

@@ -97,10 +97,14 @@ def hold(
 def _leads_to(tree: Value, path: tuple[str | int, ...], value: Value) -> bool:
     """Whether the path finds this very value; one into a reference does not, it was extracted."""
     for part in path:
-        if isinstance(tree, dict if isinstance(part, str) else list):
+        if isinstance(part, str):
+            if not isinstance(tree, dict):
+                return False
             tree = tree[part]
         else:
-            return False
+            if not isinstance(tree, list):
+                return False
+            tree = tree[part]
     return tree is value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import Opening, seed_of
+from heliostat.engine.kernel.activation import Opening
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.state import (
@@ -42,7 +42,7 @@ def route(
         return ()
     if len(routes) == 1 and routes[0].when is None:
         return routes
-    context.seeded(seed_of(plan, state, at, "next"))
+    context.seeded(at, "next")
     if step.split == "first":
         for edge in routes:
             if edge.when is None or edge.when.test(context):

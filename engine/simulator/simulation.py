@@ -195,7 +195,7 @@ class Simulation:
             ended=state.ended,
             output=state.resolve(state.output) if state.ended else None,
             failure=state.failure,
-            elapsed_ms=self._now_ms - self._began_ms,
+            elapsed_ms=(state.ended_at_ms or self._now_ms) - state.created_at_ms,
             turns=self._turns,
             events=[decode_event(body) for body in self._stored],
             history=self._stored,

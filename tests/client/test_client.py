@@ -152,7 +152,8 @@ class TestResult:
         with pytest.raises(ResultTimeout):
             await handle.result_async(timeout=0.01)
         hosts.end(key(handle.id), output=3)
-        assert await asyncio.gather(handle.result_async(), handle.result_async()) == [3, 3]
+        outputs = await asyncio.gather(*(handle.result_async() for _ in range(2)))
+        assert outputs == [3, 3]
 
 
 class TestStream:
@@ -183,7 +184,7 @@ class TestStream:
             while hosts.opened <= opened:  # the reader comes back before the answer does
                 threading.Event().wait(0.001)
             hosts.end(many.starts[0].key, output="kept", heard=False)
-            return hosts.accept(many)
+            return cast("StartAnswers", hosts.accept(many))
 
         hosts.handlers["start_many"] = accept_and_die
         assert client.start("order").result(BOUND_S) == "kept"

@@ -7,11 +7,15 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from heliostat.cluster import parts
+from heliostat.cluster.deployment import settings_of
 from heliostat.cluster.processes import identify
+from heliostat.cluster.ray_connection import connected
 from heliostat.cluster.record import read_record
 from heliostat.cluster.status import deployment_status
 from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place
@@ -36,29 +40,45 @@ class TestUp:
         assert ran.json["hosts"][0]["state"] == "running"
         assert deployment.cli("status").code == 0
 
+    def test_brings_back_actors_that_are_gone(self, deployment: Place) -> None:
+        record = read_record(deployment.configuration.data_dir)
+        assert record is not None
+        assert record.ray.address is not None
+        with connected(record.ray.address, ours=True):
+            parts.kill(settings_of(deployment.configuration, record))
+        ran = deployment.cli("up")
+        assert ran.code == 0, ran.err
+        assert "creating what is missing" in ran.err or "is up already" in ran.out
+        assert deployment.cli("run", SHOUT, "--input", '{"word": "back"}').code == 0
+
     def test_everything_listens_on_the_loopback_interface_only(self, deployment: Place) -> None:
-        pids = {each.pid for each in deployment_status(deployment.configuration).processes}
-        assert len(pids) > 3
-        for pid in pids:
-            for address in _listening(pid):
-                assert address == "0100007F", f"process {pid} listens on {address}"
+        processes = deployment_status(deployment.configuration).processes
+        addresses = {each.pid: _listening(each.pid) for each in processes if each.alive}
+        assert sum(map(len, addresses.values())) > 2
+        for pid, listening in addresses.items():
+            assert set(listening) <= LOOPBACK, f"process {pid} listens on {listening}"
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""127.0.0.1, the same within IPv6, and ::1, as the kernel writes them."""
 
 
 def _listening(pid: int) -> list[str]:
-    """The local addresses, as the kernel writes them, on which a process accepts connections."""
-    sockets = set()
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = os.readlink(fd)
-        except FileNotFoundError:
-            continue
-        if target.startswith("socket:["):
-            sockets.add(target[8:-1])
-    found = []
-    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and fields[9] in sockets:
-            found.append(fields[1].partition(":")[0])
+    """The local addresses on which a process accepts connections; none when it has ended."""
+    sockets, found = set(), []
+    try:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                target = str(fd.readlink())
+                if target.startswith("socket:["):
+                    sockets.add(target[8:-1])
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and fields[9] in sockets:
+                    found.append(fields[1].partition(":")[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return found
 
 

@@ -1,4 +1,4 @@
-"""A world per test, whose hosts end with it and must have had no faults that the test expects not."""
+"""A world per test, whose hosts end with it and must have had no faults."""
 
 from __future__ import annotations
 

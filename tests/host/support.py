@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from heliostat.actors.dispatch.protocol import Assignment, Deliver, Raised, Report, Returned, Stopped
+from heliostat.actors.dispatch.protocol import (
+    Assignment,
+    Deliver,
+    Raised,
+    Report,
+    Returned,
+    Stopped,
+)
 from heliostat.actors.host.api import (
     CancelRequest,
     Ended,
@@ -74,7 +81,7 @@ steps:
   - {id: work, type: activity, activity: "work:a"}
 """
 
-LONG_NAP = NAP.replace("id: nap", "id: long_nap").replace("60s", "2d")
+LONG_NAP = NAP.replace("id: nap", "id: long_nap").replace("60s", "20m")
 
 WIDE = """
 id: wide
@@ -199,9 +206,7 @@ class Runners:
         if isinstance(result, Exception):
             failure = Failure(type=type(result).__name__, message=str(result))
             self._report(
-                Raised(
-                    key=key, at=at, failure=failure, started_at_ms=1, elapsed_ms=1, runner="r"
-                )
+                Raised(key=key, at=at, failure=failure, started_at_ms=1, elapsed_ms=1, runner="r")
             )
         else:
             self._report(
@@ -318,7 +323,7 @@ class World:
         async def open_parts(deliver: Deliver) -> Parts:
             dispatch = ScriptedDispatch(self.runners, deliver)
             self.dispatches[name] = dispatch
-            return Parts(journal=self.journal, dispatch=dispatch, compile=plan_of)  # type: ignore[arg-type]
+            return Parts(journal=self.journal, dispatch=dispatch, compile=plan_of)
 
         arguments: dict[str, Any] = {
             "name": name,
@@ -349,6 +354,11 @@ class World:
         await asyncio.sleep(0)
 
 
+def serving(host: ExecutionHost) -> set[str]:
+    """The shards that a host serves."""
+    return {shard.shard for shard in info_of(host).shards if shard.serving}
+
+
 def info_of(host: ExecutionHost) -> HostInfo:
     return unpack(host._info(), HostInfo)
 
@@ -363,7 +373,8 @@ async def asked(host: ExecutionHost, call: Any) -> bytes:
         await host.clock.until(task.done)
     finally:
         task.cancel()
-    return task.result()
+    body = task.result()
+    return body
 
 
 async def put(host: ExecutionHost, *texts: str) -> None:
@@ -402,7 +413,9 @@ async def status(host: ExecutionHost, id: str) -> ExecutionView:
 
 
 async def history(host: ExecutionHost, id: str) -> list[dict[str, Any]]:
-    page = answer(await asked(host, host.history(pack(HistoryRequest(key=key_of(id))))), HistoryPage)
+    page = answer(
+        await asked(host, host.history(pack(HistoryRequest(key=key_of(id))))), HistoryPage
+    )
     assert not isinstance(page, Refusal), page
     return list(page.events)
 

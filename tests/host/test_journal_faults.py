@@ -1,15 +1,17 @@
-"""A journal that fails for a while: nothing is lost, nothing is doubled, nothing leaves too early."""
+"""A journal that fails for a while: nothing is lost or doubled, nothing leaves too early."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 
 import pytest
 
+from heliostat.actors.host.api import pack
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.engine.journal.memory import MemoryJournal
-from tests.host.support import CHAIN, World, events_of, info_of, key_of, put, start
+from tests.host.support import CHAIN, WIDE, World, events_of, info_of, key_of, put, start
 
 ALL = [
     "execution.started",
@@ -68,13 +70,12 @@ class TestUnavailable:
         host = world.host()
         await put(host, CHAIN)
         world.journal.faults = ["unavailable"] * 10
-        starting = world.clock
-        task = __import__("asyncio").ensure_future(start(host, "chain", ["x"], input={"n": 1}))
-        await starting.until(lambda: world.journal.failed == 5)
+        task = asyncio.ensure_future(start(host, "chain", ["x"], input={"n": 1}))
+        await world.clock.until(lambda: world.journal.failed == 5)
         trouble = info_of(host).trouble
         assert trouble is not None
         assert "the disk is full" in trouble
-        await starting.until(task.done)
+        await world.clock.until(task.done)
         assert info_of(host).trouble is None
 
     async def test_opening_is_tried_again_and_says_why(self) -> None:
@@ -126,8 +127,6 @@ class TestSnapshots:
     async def test_written_when_events_outgrow_them(self) -> None:
         world = World(bounds=HostBounds(snapshot_bytes=500))
         host = world.host()
-        from tests.host.support import WIDE
-
         await put(host, WIDE)
         await start(host, "wide", ["x"], input={"items": list(range(200))})
         await world.clock.until(lambda: info_of(host).ended == 1)
@@ -148,7 +147,7 @@ class TestSnapshots:
         assert snapshots
         # Amortised: a snapshot costs at most what the events since the last one did.
         assert sum(len(snapshot.body) for snapshot in snapshots) <= 2 * events
-        view = await host.status(__import__("msgspec").msgpack.encode(key_of("x")))
+        view = await host.status(pack(key_of("x")))
         assert b"Completed" in view
         await world.close()
 

@@ -21,6 +21,7 @@ from tests.host.support import (
     info_of,
     key_of,
     put,
+    serving,
     start,
 )
 
@@ -31,10 +32,6 @@ ALL = [
     "step.completed",
     "execution.completed",
 ]
-
-
-def serving(host: ExecutionHost) -> set[str]:
-    return {shard.shard for shard in info_of(host).shards if shard.serving}
 
 
 async def start_anywhere(world: World, hosts: list[ExecutionHost], id: str) -> Started:
@@ -82,10 +79,12 @@ class TestTwoHosts:
             world.runners.finish(key, at, each.input["n"] + 1)
         await world.clock.until(lambda: len(serving(second)) == 16)
         await world.clock.until(
-            lambda: world.journal._journal._executions
-            and all(
-                each.row.status == "Completed"
-                for each in world.journal._journal._executions.values()
+            lambda: (
+                world.journal._journal._executions
+                and all(
+                    each.row.status == "Completed"
+                    for each in world.journal._journal._executions.values()
+                )
             )
         )
         for n in range(20):
@@ -97,9 +96,7 @@ class TestTwoHosts:
         await put(first, CHAIN)
         await world.clock.until(lambda: len(serving(first)) + len(serving(second)) == 16)
         await world.clock.spend(2_000)
-        answers = [
-            (await start(first, "chain", [f"x{n}"], input={"n": 1}))[0] for n in range(40)
-        ]
+        answers = [(await start(first, "chain", [f"x{n}"], input={"n": 1}))[0] for n in range(40)]
         refused = [each for each in answers if isinstance(each, Refusal)]
         assert refused
         assert len(refused) < 40

@@ -58,7 +58,9 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     before = sys.stdout, sys.stderr, list(sys.path), set(sys.modules)
-    yield Bench(tmp_path)
+    bench = Bench(tmp_path)
+    yield bench
+    bench.attempts.close()
     sys.stdout, sys.stderr, sys.path[:] = before[0], before[1], before[2]
     for name in set(sys.modules) - before[3]:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):

@@ -33,9 +33,7 @@ UNHURRIED = settings(
 
 @UNHURRIED
 @given(drawn=definitions(), seed=st.integers(0, 10**6))
-def test_every_run_keeps_the_rules(
-    drawn: tuple[dict[str, Any], dict[str, Any]], seed: int
-) -> None:
+def test_every_run_keeps_the_rules(drawn: tuple[dict[str, Any], dict[str, Any]], seed: int) -> None:
     tree, given_input = drawn
     definition = parsed(tree)
     assume(definition is not None)

@@ -27,7 +27,11 @@ def run(world: World, **how: object) -> SimulationResult:
     """Run a world; a failure says how to see it again."""
     try:
         simulation = Simulation(
-            world.plan, world.input, world.outcomes, seed=world.seed, **how  # type: ignore[arg-type]
+            world.plan,
+            world.input,
+            world.outcomes,
+            seed=world.seed,
+            **how,  # type: ignore[arg-type]
         )
         result = simulation.run()
     except SimulationFailure as failure:
@@ -105,9 +109,7 @@ EVENTS = (
     "attempt.started attempt.failed attempt.retry_due attempt.lost attempt.stopping attempt.ended "
     "scope.closing join.reopened owner.changed"
 )
-STIMULI = (
-    "Start StepReturned StepRaised StepLost StepTimedOut StepStopped Woke Cancel TakenOver"
-)
+STIMULI = "Start StepReturned StepRaised StepLost StepTimedOut StepStopped Woke Cancel TakenOver"
 FAULTS = (
     "commit_lost crash_before_commit crash_after_commit crash_before_ack forget_known duplicate "
     "foreign snapshot clock_jump"
@@ -118,9 +120,7 @@ CONSTRUCTS = (
     "foreach:at_least foreach:all_done join:state_machine:all join:state_machine:at_least "
     "join:dag:all join:dag:any join:dag:at_least join:dag:all_done"
 )
-FAILURES = (
-    "A B C Timeout DeadlineExceeded RunnerLost ExpressionError NoWayOn TooFewItems"
-)
+FAILURES = "A B C Timeout DeadlineExceeded RunnerLost ExpressionError NoWayOn TooFewItems"
 WANTED = [
     f"{kind}:{name}"
     for kind, names in (

@@ -1,0 +1,126 @@
+"""What the kernel costs by itself: deciding, booking, encoding, folding. No Ray, no disk.
+
+    python -m benchmarks.kernel [--json PATH] [--scale 0.1]
+
+The question: does an event cost the same in a small and a huge execution, and how much? Expected,
+from counting calls: some 10 µs an event, and flat memory in a loop. One process, one core; every
+attempt returns at once, with its input as output. Times depend on the machine, counts do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from heliostat.engine.kernel.codec import encode_event, encode_snapshot, fold
+from heliostat.engine.kernel.events import ExecutionEvent
+from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.plan.plan import Plan
+from tests.engine.kernel.driving import (
+    ACTIVITY_LOOP,
+    DECISION_LOOP,
+    THREE_STEPS,
+    WIDE,
+    drive,
+    plan_of,
+)
+
+FOLDED_EVENTS_MAX = 20_000
+"""Of a longer history only so much is kept, to be folded again."""
+
+
+def peak_mib() -> float:
+    """The most memory this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 * 1024 if sys.platform == "darwin" else 1024
+    )
+
+
+def measure(name: str, plan: Plan, input: Any) -> dict[str, Any]:
+    """One execution from its start to its end."""
+    state, kept = ExecutionState(), list[bytes]()
+    before_mib, events, size = peak_mib(), 0, 0
+    began = time.perf_counter()
+    for turn in drive(plan, state, input):
+        for event in turn:
+            body = encode_event(event)
+            events, size = events + 1, size + len(body)
+            if len(kept) < FOLDED_EVENTS_MAX:
+                kept.append(body)
+    elapsed = time.perf_counter() - began
+    began = time.perf_counter()
+    fold(plan, kept)
+    folded = time.perf_counter() - began
+    return {
+        "name": name,
+        "events": events,
+        "us_per_event": round(elapsed / events * 1e6, 2),
+        "us_per_event_folded": round(folded / len(kept) * 1e6, 2),
+        "bytes_per_event": round(size / events, 1),
+        "snapshot_bytes": len(encode_snapshot(state)),
+        "peak_mib": round(peak_mib(), 1),
+        "peak_mib_more": round(peak_mib() - before_mib, 1),
+    }
+
+
+def three_steps(times: int) -> dict[str, Any]:
+    """Many small executions: decide, book and encode three steps each."""
+    plan = plan_of(THREE_STEPS)
+    began, events, size = time.perf_counter(), 0, 0
+    for _ in range(times):
+        for turn in drive(plan, ExecutionState(), {"x": 1}, lambda command: 1):
+            size += sum(map(len, _encoded(turn)))
+            events += len(turn)
+    elapsed = time.perf_counter() - began
+    return {
+        "name": f"{times:,} executions of three steps",
+        "events": events,
+        "us_per_event": round(elapsed / events * 1e6, 2),
+        "us_per_execution": round(elapsed / times * 1e6, 1),
+        "bytes_per_event": round(size / events, 1),
+        "peak_mib": round(peak_mib(), 1),
+    }
+
+
+def _encoded(events: list[ExecutionEvent]) -> Iterator[bytes]:
+    return (encode_event(event) for event in events)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kernel", description=__doc__)
+    parser.add_argument("--json", type=Path, help="where to write the figures; default: nowhere")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the sizes (default 1)")
+    options = parser.parse_args()
+    loop, width = int(1_000_000 * options.scale), int(100_000 * options.scale)
+    figures = [
+        three_steps(int(20_000 * options.scale)),
+        measure(f"loop of {loop:,} activities", plan_of(ACTIVITY_LOOP), {"times": loop}),
+        measure(f"loop of {loop:,} decisions", plan_of(DECISION_LOOP), {"times": loop}),
+        measure(f"foreach over {width:,}", plan_of(WIDE), {"width": width}),
+    ]
+    table = Table(title="the kernel alone")
+    columns = ("events", "us_per_event", "us_per_event_folded", "bytes_per_event",
+               "snapshot_bytes", "peak_mib")  # fmt: skip
+    for title in ("measurement", *columns):
+        table.add_column(title, justify="left" if title == "measurement" else "right")
+    for each in figures:
+        shown = (f"{each[name]:,}" if name in each else "–" for name in columns)
+        table.add_row(each["name"], *shown)
+    Console().print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    else:
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

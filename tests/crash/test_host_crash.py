@@ -1,0 +1,102 @@
+"""`kill -9` of a host, again and again, with a real journal and real runners: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.journal.sqlite import open_sqlite_readonly
+from heliostat.engine.kernel.codec import decode_event
+from heliostat.engine.kernel.events import (
+    ExecutionCompleted,
+    ExecutionStarted,
+    OwnerChanged,
+    StepCompleted,
+)
+
+COUNT = 150
+KILLS = 6
+BOUND_S = 120.0
+
+WORK = """
+import pathlib, time
+
+EFFECTS = pathlib.Path(__file__).with_name("effects")
+
+def a(n):
+    time.sleep(0.002)
+    with EFFECTS.open("a") as effects:
+        effects.write(f"{n}\\n")
+    return n + 1
+
+b = c = a
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, since sockets lie in it."""
+    path = Path(tempfile.mkdtemp(prefix="hs-"))
+    (path / "crash_work.py").write_text(WORK)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def run(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.crash.host_under_test", str(folder), str(COUNT)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_killed_again_and_again(folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    interrupted = 0
+    for _ in range(KILLS):
+        host = run(folder)
+        assert host.stdout is not None
+        assert host.stdout.readline() == "serves\n"
+        await asyncio.sleep(chance.uniform(0.0, 0.35))  # the moment of death is what varies
+        host.kill()
+        host.communicate()
+        journal = open_sqlite_readonly(folder / "journal")
+        counts = await journal.count_executions()
+        interrupted += counts.get("Running", 0) > 0
+        await journal.close()
+    assert interrupted, "no kill hit anything: the test walked the easy road"
+    last = run(folder)
+    out, _ = last.communicate(timeout=BOUND_S)
+    assert out.splitlines()[-1] == "all ended"
+
+    journal = open_sqlite_readonly(folder / "journal")
+    reissued = 0
+    for n in range(COUNT):
+        events = [
+            decode_event(body)
+            for _, body in await journal.read(ExecutionKey("default", f"x{n}"), after_seq=0)
+        ]
+        kinds = Counter(map(type, events))
+        assert kinds[ExecutionStarted] == kinds[ExecutionCompleted] == 1
+        steps = [event.at.step for event in events if isinstance(event, StepCompleted)]
+        assert steps == [0, 1, 2]  # each transition once
+        assert isinstance(events[-1], ExecutionCompleted)
+        assert events[-1].output == n + 3
+        reissued += sum(len(event.reissued) for event in events if isinstance(event, OwnerChanged))
+    await journal.close()
+    # An effect may happen again, but only where the history says so.
+    effects = len((folder / "effects").read_text().split())
+    assert 3 * COUNT <= effects <= 3 * COUNT + reissued

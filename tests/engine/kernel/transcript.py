@@ -1,0 +1,261 @@
+"""Transcripts: a definition, stimuli, and what the kernel answers, as text.
+
+    A sentence that says what is shown.
+    ---
+    id: …                      the definition, in YAML
+    ---
+    > start {"n": 1}           a stimulus; lines below it are the kernel's answer
+      step.completed a …       an event
+      -> run a {"x": 1}        a command
+      = Waiting, wakes at 1s   the state thereafter
+
+Stimuli may begin with an instant: `> @1500ms returned a 3`, from the execution's start; without
+one it is that of the stimulus before. A step `a` means its oldest open visit and current attempt;
+`a:2` names the visit, `a!2` the attempt, `a[0]` the item.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, structs
+
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.expressions.time import parse_duration
+from heliostat.engine.identity import Address
+from heliostat.engine.kernel.codec import decode_snapshot, encode_event, encode_snapshot, fold
+from heliostat.engine.kernel.commands import Command, RunStep
+from heliostat.engine.kernel.events import Activation, ExecutionEvent, Failure
+from heliostat.engine.kernel.settle import settle
+from heliostat.engine.kernel.state import ROOT, ExecutionState
+from heliostat.engine.kernel.stimuli import (
+    AnyStimulus,
+    Cancel,
+    Start,
+    StepLost,
+    StepRaised,
+    StepReturned,
+    StepStopped,
+    StepTimedOut,
+    TakenOver,
+    Woke,
+)
+from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.plan.plan import END
+from heliostat.engine.simulator import EPOCH_MS
+from heliostat.engine.simulator.invariants import check_equal, check_state
+from heliostat.engine.values import Reference, to_json
+
+_LINE = re.compile(r"> (?:@(?P<at>\S+) )?(?P<verb>[a-z_]+) ?(?P<rest>.*)")
+_STEP = re.compile(r"(?P<id>\w+)(?:\[(?P<index>\d+)\])?(?::(?P<visit>\d+))?(?:!(?P<attempt>\d+))?")
+
+
+def rewritten(text: str) -> str:
+    """The transcript with the answers that the kernel gives now."""
+    title, definition, script = text.split("---\n")
+    player = _Player(definition)
+    lines = [line for line in script.splitlines() if line.startswith(("> ", "# "))]
+    answered = [part for line in lines for part in (line, *player.answer(line))]
+    return "---\n".join((title, definition, "\n".join(answered) + "\n"))
+
+
+class _Player:
+    def __init__(self, definition: str) -> None:
+        self.plan = compile_plan(parse_definition(definition, "transcript.yaml"))
+        self.state = ExecutionState()
+        self.replay = ExecutionState()
+        self.now_ms = EPOCH_MS
+
+    def answer(self, line: str) -> list[str]:
+        if line.startswith("# "):
+            return []
+        found = _LINE.fullmatch(line)
+        assert found, line
+        if found["at"]:
+            self.now_ms = EPOCH_MS + parse_duration(found["at"])
+        if found["verb"] == "snapshot":
+            state = decode_snapshot(encode_snapshot(self.state))
+            assert state is not None
+            self.state = state
+            return []
+        stimulus = getattr(self, f"_{found['verb']}")(found["rest"])
+        decision = settle(self.plan, self.state, stimulus)
+        fold(self.plan, [encode_event(event) for event in decision.events], self.replay)
+        check_equal(self.replay, self.state, line)
+        check_state(self.plan, self.state)
+        answer = [f"  {self._event(event)}" for event in decision.events]
+        answer = (
+            [*answer[:6], f"  … {len(answer) - 9} more", *answer[-3:]]
+            if len(answer) > 40
+            else answer
+        )
+        answer += [f"  -> {self._command(command)}" for command in decision.commands]
+        return [*(answer or ["  nothing"]), f"  = {self._status()}"]
+
+    # -- stimuli
+
+    def _start(self, rest: str) -> AnyStimulus:
+        value = _read(rest) if rest else None
+        return Start(now_ms=self.now_ms, execution_id="e", input=value)
+
+    def _returned(self, rest: str) -> AnyStimulus:
+        step, _, value = rest.partition(" ")
+        value, _, extracts = value.partition(" with ")
+        return StepReturned(
+            now_ms=self.now_ms,
+            at=self._at(step),
+            output=_read(value) if value else None,
+            extracts=json.loads(extracts) if extracts else None,
+        )
+
+    def _raised(self, rest: str) -> AnyStimulus:
+        step, type, *mro = rest.split(" ")
+        failure = Failure(type=type, message="said so", mro=tuple(mro))
+        return StepRaised(now_ms=self.now_ms, at=self._at(step), failure=failure)
+
+    def _lost(self, rest: str) -> AnyStimulus:
+        step, _, counted = rest.partition(" ")
+        return StepLost(
+            now_ms=self.now_ms, at=self._at(step), cause="killed", counted=counted == "counted"
+        )
+
+    def _timed_out(self, rest: str) -> AnyStimulus:
+        return StepTimedOut(now_ms=self.now_ms, at=self._at(rest))
+
+    def _stopped(self, rest: str) -> AnyStimulus:
+        return StepStopped(now_ms=self.now_ms, at=self._at(rest))
+
+    def _woke(self, rest: str) -> AnyStimulus:
+        return Woke(now_ms=self.now_ms)
+
+    def _cancel(self, rest: str) -> AnyStimulus:
+        return Cancel(now_ms=self.now_ms, message_id="m1", reason=rest or None)
+
+    def _taken_over(self, rest: str) -> AnyStimulus:
+        known = frozenset(self._at(step) for step in rest.split())
+        return TakenOver(now_ms=self.now_ms, epoch=2, owner="host-2", known=known)
+
+    def _at(self, text: str) -> Address:
+        found = _STEP.fullmatch(text)
+        assert found, text
+        number = self.plan.step_by_id[found["id"]]
+        scope, visit, attempt = ROOT, int(found["visit"] or 0), int(found["attempt"] or 1)
+        if found["index"]:
+            items = next(
+                visit.items
+                for visit in self.state.scopes[ROOT].active.values()
+                if visit.step == number and visit.items is not None
+            )
+            scope, visit = items.first_scope + int(found["index"]), 1
+        active = self.state.scopes[scope].active if scope in self.state.scopes else {}
+        if not visit:
+            visit = min((v for step, v in active if step == number), default=1)
+        if not found["attempt"] and (number, visit) in active:
+            attempt = active[number, visit].attempt
+        return Address(scope, number, visit, attempt)
+
+    # -- answers
+
+    def _event(self, event: ExecutionEvent) -> str:
+        tag = str(type(event).__struct_config__.tag)
+        if tag == "execution.started":
+            return f"{tag}{self._fields(event, {'at_ms', 'execution_id', 'definition', 'version'})}"
+        return f"{tag}{self._fields(event, {'at_ms'})}"
+
+    def _fields(self, value: Struct, without: set[str]) -> str:
+        parts = []
+        for field in structs.fields(value):
+            content = getattr(value, field.name)
+            default = field.default
+            if field.default_factory is not NODEFAULT:
+                default = field.default_factory()
+            if field.name not in without and content != default:
+                told = self._value(field.name, content)
+                plain = isinstance(content, Address) or field.name == "step"
+                parts.append(told if plain else f"{field.name}={told}")
+        return "".join(f" {part}" for part in parts)
+
+    def _value(self, name: str, value: Any) -> str:
+        match value:
+            case Address():
+                return self._address(value)
+            case Activation():
+                at = self._address(Address(value.scope, value.step, value.visit))
+                without = {"scope", "step", "visit", "parent"}
+                return f"{at}{self._fields(value, without)}"
+            case Failure():
+                return f"({self._fields(value, set()).strip()})"
+            case tuple() if name == "taken":
+                return ",".join(map(self._edge, value))
+            case tuple() if name == "mro":
+                return ",".join(value)
+            case tuple():
+                shown = [self._value(name, item) for item in value]
+                if len(shown) > 8:
+                    shown = [*shown[:3], f"… {len(shown) - 4} more", shown[-1]]
+                return f"[{'; '.join(shown)}]"
+            case int() if name == "step":
+                return self.plan.steps[value].id
+            case int() if name.endswith("at_ms") or name == "grace_until_ms":
+                return self._instant(value)
+        text = json.dumps(to_json(value), ensure_ascii=False)
+        return text if len(text) <= 100 else f"{text[:60]}… ({len(text)} characters)"
+
+    def _instant(self, at_ms: int) -> str:
+        return _seconds(at_ms - EPOCH_MS) if at_ms >= EPOCH_MS else str(at_ms)
+
+    def _address(self, at: Address) -> str:
+        text = self.plan.steps[at.step].id
+        if at.scope != ROOT:
+            text += f"@{at.scope}"
+        if at.visit != 1:
+            text += f":{at.visit}"
+        return text if at.attempt == 1 else f"{text}!{at.attempt}"
+
+    def _edge(self, number: int) -> str:
+        edge = self.plan.edges[number]
+        source = self.plan.steps[edge.source].id if edge.source != END else ""
+        return f"{source}→{self.plan.steps[edge.target].id if edge.target != END else 'end'}"
+
+    def _command(self, command: Command) -> str:
+        at = self._address(command.at)
+        if isinstance(command, RunStep):
+            alone = " alone" if command.alone else ""
+            return f"run {at}{alone} {self._value('', command.input)}"
+        return f"stop {at} within {_seconds(command.grace_ms)}"
+
+    def _status(self) -> str:
+        state = self.state
+        told = [str(state.status)]
+        if state.ended and state.output is not None:
+            told.append(f"output {self._value('', state.resolve(state.output))}")
+        if state.busy:
+            told.append(f"busy {state.busy}")
+        wake_at_ms = state.wake_at_ms
+        if wake_at_ms is not None:
+            told.append(f"wakes at {self._instant(wake_at_ms) if wake_at_ms else 'once'}")
+        return ", ".join(told)
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.10g}s"
+
+
+def _read(text: str) -> Any:
+    if text.startswith("ref:"):
+        return Reference(f"default/{text[4:]}", "json", 100_000)
+    if text.startswith("text:"):
+        return "x" * int(text[5:])
+    return _deep(json.loads(text))
+
+
+def _deep(tree: Any) -> Any:
+    if isinstance(tree, str) and tree.startswith(("ref:", "text:")):
+        return _read(tree)
+    if isinstance(tree, dict):
+        return {key: _deep(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_deep(value) for value in tree]
+    return tree

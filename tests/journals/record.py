@@ -1,0 +1,115 @@
+"""Records histories of this release: `python -m tests.journals.record RELEASE`.
+
+A file is written once and never again: it stands for journals out there. What a later release
+cannot read any more is a defect of that release. Record new ones when events gain a meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.kernel.codec import encode_snapshot, fold
+from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.plan.numbering import make_numbering
+from heliostat.engine.simulator import (
+    STORMY,
+    Attempts,
+    Faults,
+    Hangs,
+    Items,
+    LosesRunner,
+    Raises,
+    Returns,
+    Simulation,
+)
+from heliostat.engine.values import Reference, to_json
+
+FOLDER = Path(__file__).parent
+
+ORDER = "order.yaml"
+GRAPH = "graph.yaml"
+LOSSY = Faults(forget_known=0.5, crash_after_commit=0.3, runner_lost=0.3, latency_ms_max=5)
+TEXT = {"order": 7, "text": "t" * 2_000, "ship": True}
+DONE: dict[str, Any] = {
+    "reserve": {"hold": 7, "big": "h" * 1_500},
+    "pack": Items(1, Raises("Torn")),
+}
+
+SCENARIOS: dict[str, tuple[str, Any, dict[str, Any], dict[str, Any]]] = {
+    "order_completed": (ORDER, TEXT, DONE, {}),
+    "order_retried": (
+        ORDER,
+        {**TEXT, "ship": False},
+        {**DONE, "charge": Attempts(Raises("Busy"), Hangs(on_stop="returns"), "paid")},
+        {},
+    ),
+    "order_declined": (ORDER, TEXT, {**DONE, "charge": Raises("Declined")}, {}),
+    "order_late": (ORDER, TEXT, {**DONE, "ship": Hangs(on_stop="returns", value="late")}, {}),
+    "order_canceled": (ORDER, TEXT, {**DONE, "pack": Hangs()}, {"cancel_at_ms": 500}),
+    "order_among_losses": (
+        ORDER,
+        TEXT,
+        {**DONE, "charge": LosesRunner()},
+        {"faults": LOSSY, "seed": 1},
+    ),
+    "order_in_a_storm": (ORDER, TEXT, DONE, {"faults": STORMY, "seed": 5}),
+    "graph_completed": (
+        GRAPH,
+        {"b": False},
+        {"a": Returns(Reference("default/ab12", "json", 90_000), 90_000, {"$.part": [1]})},
+        {},
+    ),
+    "graph_recovered": (
+        GRAPH,
+        {"b": True},
+        {"a": {"part": "p" * 1_200}, "c": Raises("Odd"), "d": Items(1, Raises("Odd"), 3)},
+        {},
+    ),
+    "graph_failed": (GRAPH, {"b": True}, {"a": {"part": 1}, "b": Raises("Broken")}, {}),
+}
+
+
+def recorded(file: str, given: Any, outcomes: Any, how: dict[str, Any]) -> dict[str, Any]:
+    """One history, with all that a later release needs to read it, and what it must find."""
+    text = (FOLDER / file).read_text()
+    definition = parse_definition(text, "recorded.yaml")
+    numbering = make_numbering(definition)
+    plan = compile_plan(definition, numbering=numbering)
+    result = Simulation(plan, given, outcomes, **how).run()
+    half = len(result.history) // 2
+    return {
+        "definition": text,
+        "numbering": msgspec.to_builtins(numbering),
+        "events": [base64.b64encode(body).decode() for body in result.history],
+        "snapshot": {
+            "seq": half,
+            "body": base64.b64encode(encode_snapshot(fold(plan, result.history[:half]))).decode(),
+        },
+        "ends_as": {
+            "status": result.status,
+            "output": to_json(result.output),
+            "failure": result.failure.type if result.failure is not None else None,
+        },
+    }
+
+
+def main(release: str) -> None:
+    for name, scenario in SCENARIOS.items():
+        file = FOLDER / release / f"{name}.json"
+        if file.exists():
+            print(f"kept {file}")
+            continue
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(recorded(*scenario), indent=1) + "\n")
+        print(f"recorded {file}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
