@@ -17,6 +17,8 @@ class DispatchBounds(Struct, frozen=True, kw_only=True):
     """Of one frame: the first of them begins when all are decoded."""
     runners_min: int = 1
     runners_max: int = 2
+    slot_ttl_ms: int = 5_000
+    """A slot that is not renewed for this long is free again; renewed every `look_ms`."""
     grow_ms: int = 20
     """Work that waited this long for a runner gets another one, up to `runners_max`."""
     blocked_ms: int = 1_000

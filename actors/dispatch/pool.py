@@ -27,6 +27,7 @@ from .factory import RunnerFactory, RunnerHandle, RunnerNotStarted
 from .frames import AttemptKey, FrameError
 from .local import LocalLane
 from .protocol import Assignment, Deliver, Lost, Raised, Report, Returned, Stopped
+from .slots import SlotCount, SlotHolding, Slots
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +43,19 @@ class RunnerPool:
         deployment: str,
         incarnation: str,
         bounds: DispatchBounds | None = None,
+        slots: Slots | None = None,
     ) -> None:
+        """Args:
+        slots: who grants capacity; absent, `bounds.runners_max` slots on this node.
+        """
         self._factory, self._deliver = factory, deliver
         self._deployment, self._incarnation = deployment, incarnation
         self._bounds = bounds if bounds is not None else DispatchBounds()
         self._estimates = Estimates()
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        if slots is None:
+            slots = SlotCount("", self._bounds.runners_max, lambda: int(loop.time() * 1_000))
+        self._slots = SlotHolding(slots, holder=incarnation, ttl_ms=self._bounds.slot_ttl_ms)
         self._lanes: list[LocalLane] = []
         self._waiting: OrderedDict[AttemptKey, Assignment] = OrderedDict()
         self._waiting_alone: OrderedDict[AttemptKey, Assignment] = OrderedDict()
@@ -215,6 +223,7 @@ class RunnerPool:
         # Its held reports died with it; they were handed over, so the host has them.
         self._reported = {a: at for a, at in self._reported.items() if at is not lane}
         self._indexes_taken.discard(lane.handle.index)
+        self._slots.give_back(lane.handle.index)
         self._track(self._ending, self._discard(lane.handle))
         if not self._closed:
             self._fill_up()
@@ -304,9 +313,8 @@ class RunnerPool:
         now = self._loop.time()
         waited = now - self._waiting_since >= self._bounds.grow_ms / 1_000
         count = self._staying + len(self._starting)
-        if count == 0 or (waited and count < self._bounds.runners_max and not self._starting):
-            self._start_one()
-        elif count >= self._bounds.runners_max and not self._starting:
+        wants_one = count == 0 or (waited and not self._starting)
+        if wants_one and not self._start_one() and not self._starting:
             blocked_s = self._bounds.blocked_ms / 1_000
             blocked = all(lane.head_age_s >= blocked_s for lane in self._lanes)
             if blocked and count < self._bounds.runners_max + self._bounds.runners_extra:
@@ -314,24 +322,29 @@ class RunnerPool:
         self._waiting_since = now
         self._growing = self._loop.call_later(self._bounds.grow_ms / 1_000, self._grow)
 
-    def _start_one(self, *, extra: bool = False) -> None:
+    def _start_one(self, *, extra: bool = False) -> bool:
+        """Start a runner if there is a slot for it; an `extra` one needs none."""
         now = self._loop.time()
         if self._closed or self._ends or self._tending is None or now < self._start_not_before:
-            return
+            return False
         reserve = now >= self._yield_until and not extra
         if not reserve and not extra and (self._staying or self._starting):
-            return
+            return False
         index = 0
         while index in self._indexes_taken:
             index += 1
+        if not extra and not self._slots.take(index):
+            return False
         self._indexes_taken.add(index)
         self._track(self._starting, self._create(index, reserve=reserve))
+        return True
 
     async def _create(self, index: int, *, reserve: bool) -> None:
         try:
             handle = await self._factory.create(index, reserve=reserve)
         except RunnerNotStarted as error:
             self._indexes_taken.discard(index)
+            self._slots.give_back(index)
             self._start_failures += 1
             pause_ms = self._bounds.retry_ms * 2 ** min(self._start_failures - 1, 10)
             pause_s = min(pause_ms, self._bounds.retry_max_ms) / 1_000
@@ -364,9 +377,11 @@ class RunnerPool:
             lane.close()
             if isinstance(error, OSError):  # nobody listens: its process is gone
                 self._indexes_taken.discard(handle.index)
+                self._slots.give_back(handle.index)
                 await self._factory.discard(handle)
             return frozenset()
         self._adopt(lane)
+        self._slots.take(handle.index)  # one that was found, and one more than was granted, stays
         return found
 
     async def _ask_again(self, lane: LocalLane) -> frozenset[AttemptKey]:
@@ -392,6 +407,10 @@ class RunnerPool:
             await asyncio.sleep(self._bounds.look_ms / 1_000)
             if await self._factory.demand_waits():
                 self._give_way()
+            taken_back = self._slots.renew()
+            for lane in self._lanes:
+                if lane.handle.index in taken_back and not lane.leaving:
+                    lane.leave()
             now = self._loop.time()
             idle_s = self._bounds.idle_ms / 1_000
             for lane in list(self._lanes):

@@ -54,6 +54,37 @@ class Slots(Protocol):
         ...
 
 
+class SlotHolding:
+    """The slots that one pool holds: one for each runner, renewed together."""
+
+    def __init__(self, slots: Slots, *, holder: str, ttl_ms: int) -> None:
+        self._slots, self._holder, self._ttl_ms = slots, holder, ttl_ms
+        self._leases: dict[int, int] = {}  # by the runner's index
+
+    def take(self, index: int) -> bool:
+        """A slot for a runner; False when none is granted now."""
+        if index in self._leases:
+            return True
+        request = SlotRequest(holder=self._holder, count=1, ttl_ms=self._ttl_ms)
+        for lease in self._slots.request(request):
+            self._leases[index] = lease.id
+        return index in self._leases
+
+    def give_back(self, index: int) -> None:
+        """The runner is gone."""
+        lease = self._leases.pop(index, None)
+        if lease is not None:
+            self._slots.release([lease])
+
+    def renew(self) -> list[int]:
+        """Renew all; returns the runners whose slot was taken back."""
+        going_on = set(self._slots.renew(list(self._leases.values()), ttl_ms=self._ttl_ms))
+        taken_back = [index for index, lease in self._leases.items() if lease not in going_on]
+        for index in taken_back:
+            del self._leases[index]
+        return taken_back
+
+
 class SlotCount:
     """So many slots of one node, first come, first served."""
 
@@ -71,7 +102,7 @@ class SlotCount:
 
     def request(self, request: SlotRequest) -> Sequence[SlotLease]:
         if request.node not in (None, self._node) or request.shape.any:
-            return []
+            return []  # steps with resources are placed by Ray, as tasks of the launcher
         count = min(request.count, self.free)
         if count <= 0:
             return []

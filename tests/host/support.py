@@ -368,13 +368,12 @@ async def asked(host: ExecutionHost, call: Any) -> bytes:
     if not isinstance(host.clock, JumpingClock):
         body: bytes = await call
         return body
-    task = asyncio.ensure_future(call)
+    task: asyncio.Future[bytes] = asyncio.ensure_future(call)
     try:
         await host.clock.until(task.done)
     finally:
         task.cancel()
-    body = task.result()
-    return body
+    return task.result()
 
 
 async def put(host: ExecutionHost, *texts: str) -> None:

@@ -70,7 +70,9 @@ class _Builder:
             elif len(step["needs"]) == 1 and choices.chance(30):
                 step["join"] = choices.pick(("all", "all_done"))
             if step["needs"] and choices.chance(40):
-                self._give_input(step, f"${{ $.steps.{step['needs'][0]}.output default null }}")
+                need = choices.pick(step["needs"])
+                read = (f"$.steps.{need}.output", f"${{ $.steps.{need}.output default null }}")
+                self._give_input(step, choices.pick(read))
             if index and not self._limits.deterministic and choices.chance(4):
                 step["end"] = "terminate"
             self._steps.append(step)
@@ -86,10 +88,27 @@ class _Builder:
 
     def machine(self) -> dict[str, Any]:
         first = self._block("end", depth=0)
+        self._read_earlier()
         tree = self._whole(recoveries=True)
         if first != self._steps[0]["id"] or self._choices.chance(20):
             tree["start"] = first
         return tree
+
+    def _read_earlier(self) -> None:
+        """Let activities read what steps on the way to them have returned."""
+        following = {
+            step["id"]: {
+                clause.get("to", clause.get("next"))
+                for clause in [*_clauses(step.get("next", [])), *step.get("on_error", [])]
+            }
+            for step in self._steps
+        }
+        for step in self._steps:
+            if step["type"] != "activity" or not self._choices.chance(30):
+                continue
+            earlier = [id for id in following if step["id"] in _reached(id, following)]
+            if earlier:
+                self._give_input(step, f"$.steps.{self._choices.pick(earlier)}.output")
 
     def _block(self, after: str, depth: int) -> str:
         """Add a block that leads on to `after`; the id of its first step."""
@@ -293,3 +312,18 @@ class _Builder:
                         clause["output"] = None
             tree["on_error"] = [clause]
         return tree
+
+
+def _clauses(ways: Any) -> list[dict[str, Any]]:
+    return [{"to": ways}] if isinstance(ways, str) else ways
+
+
+def _reached(start: str, following: dict[str, set[Any]]) -> set[Any]:
+    reached: set[Any] = set()
+    waiting = list(following[start])
+    while waiting:
+        id = waiting.pop()
+        if id not in reached:
+            reached.add(id)
+            waiting.extend(following.get(id, ()))
+    return reached
