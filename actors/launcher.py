@@ -24,6 +24,7 @@ from msgspec import Raw
 from ray import exceptions
 
 from heliostat.actors import names
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.frames import AttemptKey, encode_value
 from heliostat.actors.dispatch.protocol import (
     Assignment,
@@ -45,8 +46,6 @@ from heliostat.actors.launching import (
     News,
     StopLaunched,
     make,
-    pack,
-    unpack,
 )
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.plan.plan import Resources

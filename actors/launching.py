@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-import msgspec
 from msgspec import Raw, Struct
 
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.frames import AttemptKey
 from heliostat.actors.dispatch.protocol import (
     Assignment,
@@ -28,7 +28,6 @@ from heliostat.actors.dispatch.protocol import (
 )
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.blobs import FileBlobStore
-from heliostat.engine.values import decoder, encoder
 
 _T = TypeVar("_T")
 
@@ -107,25 +106,6 @@ class Making(Struct, frozen=True):
     at: Address
     code: StepCode
     input: Raw
-
-
-_encode: Final = encoder().encode
-
-
-def pack(message: Any) -> bytes:
-    """Bytes for a call."""
-    return _encode(message)
-
-
-def unpack(body: bytes, kind: type[_T]) -> _T:
-    """The counterpart of `pack`."""
-    message: _T = _decoder(kind).decode(body)
-    return message
-
-
-@lru_cache
-def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
-    return decoder(kind)
 
 
 def make(body: bytes) -> bytes:

@@ -7,8 +7,8 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heliostat.actors.calls import unpack
 from heliostat.actors.host import processes
-from heliostat.actors.host.api import unpack
 from heliostat.actors.host.questions import HostInfo
 from heliostat.actors.settings import Settings
 from heliostat.actors.supervisor import Supervisor

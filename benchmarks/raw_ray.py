@@ -33,9 +33,7 @@ def chains(count: int) -> dict[str, float]:
 
     ray.get([increment.remote(0) for _ in range(200)])  # warm workers
     begun = time.perf_counter()
-    ends = [
-        increment.remote(increment.remote(increment.remote(index))) for index in range(count)
-    ]
+    ends = [increment.remote(increment.remote(increment.remote(index))) for index in range(count)]
     results = ray.get(ends)
     elapsed = time.perf_counter() - begun
     assert results == [index + 3 for index in range(count)]

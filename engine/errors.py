@@ -1,26 +1,26 @@
 """Every error that heliostat raises on purpose, in one tree.
 
     HeliostatError                    INTERNAL
-    ├── DefinitionError               INVALID_DEFINITION     fix the definition: carries all diagnostics
+    ├── DefinitionError               INVALID_DEFINITION     fix it: carries all diagnostics
     ├── InputError                    INVALID_INPUT          fix the request
-    │   └── ConfigurationError        INVALID_CONFIGURATION  fix a flag, a file or a variable
+    │   └── ConfigurationError        INVALID_CONFIGURATION  fix flag, file or variable
     ├── NotFound                      NOT_FOUND
     ├── Conflict                      CONFLICT
     │   └── Duplicate                 DUPLICATE_ERROR        the id is taken by something else
     ├── Overloaded                    OVERLOADED             try again later: nothing was accepted
     ├── Unreachable                   UNREACHABLE            no deployment answers
-    │   └── ResultTimeout             RESULT_TIMEOUT         the caller's own wait ended, the execution goes on
+    │   └── ResultTimeout             RESULT_TIMEOUT         the caller's own wait ended
     ├── ExpressionError               EXPRESSION_ERROR       a step error like any other
     ├── ExecutionFailed               EXECUTION_FAILED       raised by `result()`
     ├── ExecutionCanceled             EXECUTION_CANCELED     raised by `result()`
     └── JournalError                  JOURNAL_ERROR
-        ├── JournalLocked             JOURNAL_LOCKED         another deployment or node writes it
-        ├── JournalUnavailable        JOURNAL_UNAVAILABLE    read-only, full or broken: retried, then a person
+        ├── JournalLocked             JOURNAL_LOCKED         somebody else writes it
+        ├── JournalUnavailable        JOURNAL_UNAVAILABLE    read-only, full or broken
         ├── FormatMismatch            JOURNAL_FORMAT         written by another version
         └── OutcomeUnknown            OUTCOME_UNKNOWN        read `seq` before anything else
 
 Facts go to `args`, since Ray pickles exceptions by them; `str()` is made from the facts.
-What a *step* fails with is not an exception here but data: `heliostat.engine.kernel.events.Failure`.
+What a *step* fails with is data, not an exception: `heliostat.engine.kernel.events.Failure`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Names of things: executions, shards, addresses within an execution.
-"""
+"""Names of things: executions, shards, addresses within an execution."""
 
 from __future__ import annotations
 
@@ -46,4 +45,3 @@ def shard_of(key: ExecutionKey, shard_count: int) -> str:
 def idempotency_key(key: ExecutionKey, step_id: str, at: Address) -> str:
     """Names one effect through all attempts at a visit: `namespace/execution:scope:step:visit`."""
     return f"{key.namespace}/{key.execution_id}:{at.scope}:{step_id}:{at.visit}"
-

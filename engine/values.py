@@ -110,7 +110,7 @@ def decoder(type: Any = Any) -> msgspec.msgpack.Decoder[Any]:
 
 
 def to_json(value: Value) -> Json:
-    """For people and the wire: references become `{"$blob": …}` objects, held values `{"$held": …}`."""
+    """For people and the wire: references become `{"$blob": …}`, held values `{"$held": …}`."""
     if isinstance(value, Reference):
         return {"$blob": value.blob, "encoding": value.encoding, "bytes": value.bytes}
     if isinstance(value, Held):

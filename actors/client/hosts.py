@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 from heliostat.actors import names
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.client.refusals import to_error
-from heliostat.actors.host.api import Refusal, pack, unpack
+from heliostat.actors.host.api import Refusal
 from heliostat.actors.host.questions import ResultBatch, answer
 from heliostat.engine.errors import Unreachable
 from heliostat.engine.identity import ExecutionKey

@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from ray import exceptions
 
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.launching import (
     AcknowledgeLaunched,
     Ask,
     Launch,
     News,
     StopLaunched,
-    pack,
-    unpack,
 )
 from heliostat.engine.identity import Address, ExecutionKey
 

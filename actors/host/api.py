@@ -1,23 +1,19 @@
 """What clients and hosts say to each other: requests, answers, and the names of the calls.
 
-Every call of an `ExecutionHost` takes and returns `bytes` made by `pack`, so that Ray never
-pickles a user's object in a host; values inside are JSON trees with references (engine/values.py).
+Every call of an `ExecutionHost` takes and returns the bytes of these (actors/calls.py).
 An answer is either the value or a `Refusal`, since a Ray exception would lose the code.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.status import ExecutionStatus
-from heliostat.engine.values import Value, decoder, encoder
-
-_T = TypeVar("_T")
+from heliostat.engine.values import Value
 
 
 class Refusal(Struct, frozen=True, kw_only=True, tag="refusal"):
@@ -100,27 +96,3 @@ class ExecutionView(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     output: Value = None
     active: tuple[dict[str, Any], ...] = ()  # step id, scope, visit, attempt, phase; 100 at most
-
-
-_encoder = encoder()
-
-
-def pack(value: Any) -> bytes:
-    """Bytes for a call."""
-    return _encoder.encode(value)
-
-
-def unpack(body: bytes, type: type[_T]) -> _T:
-    """The counterpart of `pack`; raises `msgspec.ValidationError` on anything else."""
-    value: _T = _decoder(type).decode(body)
-    return value
-
-
-_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
-
-
-def _decoder(type: Any) -> msgspec.msgpack.Decoder[Any]:
-    made = _decoders.get(type)
-    if made is None:
-        made = _decoders[type] = decoder(type)
-    return made

@@ -20,8 +20,9 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.protocol import Deliver, Dispatch, Report
-from heliostat.actors.host.api import CancelRequest, Refusal, StartMany, Watch, pack, unpack
+from heliostat.actors.host.api import CancelRequest, Refusal, StartMany, Watch
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.cancels import CancelItem
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause

@@ -26,7 +26,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from heliostat.actors.host.api import Ended, Refusal, unpack
+from heliostat.actors.calls import unpack
+from heliostat.actors.host.api import Ended, Refusal
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.status import ExecutionStatus
 

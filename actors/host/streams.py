@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from heliostat.actors.host.api import Ended, pack
+from heliostat.actors.calls import pack
+from heliostat.actors.host.api import Ended
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.clock import Clock, Doorbell
 from heliostat.actors.host.questions import ResultBatch

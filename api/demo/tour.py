@@ -144,9 +144,7 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def _histories(
-    handle: Handle, entries: Sequence[Entry], console: Console, checks: Checks
-) -> None:
+def _histories(handle: Handle, entries: Sequence[Entry], console: Console, checks: Checks) -> None:
     """Compare what ran (the ledger) with what was recorded (the history)."""
     history = handle.history()
     completed = Counter(
@@ -161,10 +159,12 @@ def _histories(
     )
     for event in history:
         if event["type"] == "attempt.lost":
-            console.print(f"  history {event['seq']}: {event['at']['step']} lost ({event['cause']})")
+            console.print(
+                f"  history {event['seq']}: {event['at']['step']} lost ({event['cause']})"
+            )
         elif event["type"] == "owner.changed":
             steps = ", ".join(str(at["step"]) for at in event["reissued"])
-            console.print(f"  history {event['seq']}: new owner issued {steps} again")
+            console.print(f"  history {event['seq']}: a new owner issued {steps} again")
     checks.expect(max(completed.values()) == 1, "no step was recorded twice")
     checks.expect(bool(again), "the killed runner's step ran again")
     seqs = [event["seq"] for event in history]
@@ -178,7 +178,8 @@ def _throughput(client: Client, console: Console, checks: Checks) -> None:
     handles = client.start_many("chain", [{"n": n} for n in range(WORKFLOWS)])
     expected = {handle.id: n + 3 for n, handle in enumerate(handles)}
     results = {
-        handle.id: handle.result(timeout=BOUND_S) for handle in client.results(handles, timeout=BOUND_S)
+        handle.id: handle.result(timeout=BOUND_S)
+        for handle in client.results(handles, timeout=BOUND_S)
     }
     elapsed = time.monotonic() - begun
     checks.expect(results == expected, f"{len(results):,} results, all right")
@@ -194,7 +195,9 @@ def _findings_table(found: dict[str, Any], expected: dict[str, Any]) -> Table:
     for name, value in expected.items():
         label = name.removesuffix("_min").replace("_", " ")
         unit = " min" if name.endswith("_min") else ""
-        row = [f"{v:,.2f}{unit}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
-               for v in (found.get(name), value)]
+        row = [
+            f"{v:,.2f}{unit}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
+            for v in (found.get(name), value)
+        ]
         table.add_row(label, *map(str, row))
     return table

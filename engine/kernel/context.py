@@ -16,9 +16,11 @@ from heliostat.engine.identity import Address, ExecutionKey, idempotency_key
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.state import ITEM_STATUS, ExecutionState, ScopeState, Settled
 from heliostat.engine.plan.plan import Plan
-from heliostat.engine.values import Held, Json, Value
+from heliostat.engine.values import Held, Json, Reference, Value
 
 _ITEM_PATH: Final = re.compile(r"\$\[(\d+|\*)\](.*)", re.DOTALL)
+_PLAIN_PART: Final = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+_PLAIN_PATH: Final = re.compile(rf"(?:{_PLAIN_PART.pattern})*")
 
 _PHASE_STATUS: Final = {
     "ready": "Pending",
@@ -224,7 +226,12 @@ class ScopeContext:
         which, rest = matched.groups()
         if which != "*":
             return _found(items.extracts.get(int(which)), "$" + rest)
-        found = [_found(items.extracts.get(i), "$" + rest) for i in range(items.width)]
+        found: list[Value] = []
+        for index, output in enumerate(items.outputs):
+            if index in items.extracts:
+                found.append(_found(items.extracts[index], "$" + rest))
+            else:  # one that is here, among others that are not
+                found += _nodes(output, rest)
         return MISSING if any(value is MISSING for value in found) else found
 
 
@@ -248,6 +255,22 @@ def error_view(failure: Failure) -> dict[str, Json]:
         "attempt": failure.attempt,
         "item_index": failure.item_index,
     }
+
+
+def _nodes(value: Value, rest: str) -> list[Value | Missing]:
+    """What a path of names and indices finds; `MISSING` if it is more, or meets a reference."""
+    if _PLAIN_PATH.fullmatch(rest) is None:
+        return [MISSING]
+    for name, index in _PLAIN_PART.findall(rest):
+        if isinstance(value, Reference):
+            return [MISSING]
+        if name and isinstance(value, dict) and name in value:
+            value = value[name]
+        elif index and isinstance(value, list) and int(index) < len(value):
+            value = value[int(index)]
+        else:
+            return []
+    return [value]
 
 
 def _found(extracts: Mapping[str, Value] | None, path: str) -> Value | Missing:

@@ -131,7 +131,7 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
             stderr=result.stderr,
             assigned=assigned,
             appended=appended,
-            taken=tuple(edge.number for edge in taken),
+            taken=(taken[0].number,) if len(taken) == 1 else tuple([e.number for e in taken]),
             activated=activated,
         ),
         activated,

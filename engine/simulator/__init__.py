@@ -41,6 +41,7 @@ from heliostat.engine.simulator.simulation import (
 from heliostat.engine.values import Value
 
 __all__ = [
+    "EPOCH_MS",
     "QUIET",
     "STORMY",
     "Attempts",

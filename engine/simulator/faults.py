@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 INJECTED: Final = "injected by the simulation"
 """The cause of losses that no script asked for."""
+
+
+HostFault = Literal["commit_lost", "crash_before_commit", "crash_after_commit", "crash_before_ack"]
+"""What may happen to a host between any two of deciding, storing, sending, acknowledging."""
 
 
 class Faults(Struct, frozen=True, kw_only=True):

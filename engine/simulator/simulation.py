@@ -52,7 +52,7 @@ from heliostat.engine.kernel.stimuli import (
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator.chronicle import Chronicle
 from heliostat.engine.simulator.coverage import Coverage
-from heliostat.engine.simulator.faults import INJECTED, QUIET, Faults
+from heliostat.engine.simulator.faults import INJECTED, QUIET, Faults, HostFault
 from heliostat.engine.simulator.invariants import (
     Broken,
     check_equal,
@@ -121,6 +121,7 @@ class Simulation:
         faults: what goes wrong; by default nothing does.
         cancel_at_ms: ask for the end of the execution, so long after its start.
         history: begin as a new owner of this history, instead of with a start.
+        strike: one fault at one turn, counted from 1: to try them all instead of drawing some.
         start_at_ms: the instant at which virtual time begins.
     """
 
@@ -134,13 +135,14 @@ class Simulation:
         faults: Faults = QUIET,
         cancel_at_ms: int | None = None,
         history: Sequence[bytes] = (),
+        strike: tuple[int, HostFault] | None = None,
         start_at_ms: int = EPOCH_MS,
         turns_max: int = TURNS_MAX,
     ) -> None:
         self._plan, self._input, self._seed = plan, input, seed
         self._outcomes: Script = outcomes if outcomes is not None else {}
         self._faults, self._random = faults, Random(seed)
-        self._turns_max = turns_max
+        self._turns_max, self._strike = turns_max, strike
         self.coverage = Coverage()
         self._now_ms = self._began_ms = start_at_ms
         self._agenda: list[tuple[int, float, int, Callable[[], None]]] = []
@@ -278,27 +280,26 @@ class Simulation:
     def _settle_and_store(self, stimuli: list[AnyStimulus]) -> None:
         faults = self._faults
         decided = self._decide(stimuli)
-        if self._chance(faults.commit_lost) and any(each.events for each in decided):
-            self.coverage.hit("fault", "commit_lost")
+        if self._strikes("commit_lost", faults.commit_lost):
             self._tell("the commit is lost; the state is folded again")
             self._load()
             decided = self._decide(stimuli)
-        if self._chance(faults.crash_before_commit):
-            self._crash("crash_before_commit")
+        if self._strikes("crash_before_commit", faults.crash_before_commit):
+            raise _Crash
         events = [event for each in decided for event in each.events]
         self._store(events, [encode_event(event) for event in events])
         self._expected_stored = dict(self._expected)
         check_equal(self._replay, self._state, "replay differs from live")
         if self._chance(faults.snapshot):
             self._take_snapshot()
-        if self._chance(faults.crash_after_commit):
-            self._crash("crash_after_commit")
+        if self._strikes("crash_after_commit", faults.crash_after_commit):
+            raise _Crash
         for each in decided:
             for command, place in each.commands:
                 self._chronicle.command(command)
                 self._dispatch(command, *place)
-        if self._chance(faults.crash_before_ack):
-            self._crash("crash_before_ack")
+        if self._strikes("crash_before_ack", faults.crash_before_ack):
+            raise _Crash
         for stimulus in stimuli:
             if isinstance(stimulus, StepReturned | StepRaised):
                 self._runners.acknowledge(stimulus.at)
@@ -382,10 +383,12 @@ class Simulation:
 
     # -- faults
 
-    def _crash(self, fault: str) -> None:
-        self.coverage.hit("fault", fault)
-        self._tell(f"the host ends: {fault}")
-        raise _Crash
+    def _strikes(self, fault: HostFault, probability: float) -> bool:
+        strikes = self._strike == (self._turns, fault) or self._chance(probability)
+        if strikes:
+            self.coverage.hit("fault", fault)
+            self._tell(f"fault: {fault}")
+        return strikes
 
     def _recover(self) -> None:
         """Another host becomes the owner: what the earlier one had in memory is gone."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from heliostat.actors import names, remote
+from heliostat.actors.calls import unpack
 from heliostat.actors.client.client import Client
-from heliostat.actors.host.api import unpack
 from heliostat.actors.host.questions import HostInfo
 from heliostat.actors.settings import Settings
 from heliostat.cluster.connect import attach

@@ -10,12 +10,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+from heliostat.actors.calls import pack
 from heliostat.actors.dispatch.bounds import DispatchBounds
 from heliostat.actors.dispatch.dispatcher import Dispatcher
 from heliostat.actors.dispatch.pool import RunnerPool
 from heliostat.actors.dispatch.processes import ProcessFactory
 from heliostat.actors.dispatch.protocol import Deliver
-from heliostat.actors.host.api import Refusal, StartAnswers, StartMany, StartRequest, pack
+from heliostat.actors.host.api import Refusal, StartAnswers, StartMany, StartRequest
 from heliostat.actors.host.clock import SystemClock, pause
 from heliostat.actors.host.host import ExecutionHost, Parts
 from heliostat.actors.host.questions import CountRequest, answer

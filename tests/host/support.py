@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.protocol import (
     Assignment,
     Deliver,
@@ -27,8 +28,6 @@ from heliostat.actors.host.api import (
     StartMany,
     StartRequest,
     Watch,
-    pack,
-    unpack,
 )
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.host import ExecutionHost, Parts

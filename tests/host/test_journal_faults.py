@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from heliostat.actors.host.api import pack
+from heliostat.actors.calls import pack
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.engine.journal.memory import MemoryJournal
 from tests.host.support import CHAIN, WIDE, World, events_of, info_of, key_of, put, start

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from heliostat.actors.host.api import Refusal, pack
+from heliostat.actors.calls import pack
+from heliostat.actors.host.api import Refusal
 from heliostat.actors.host.questions import (
     CountRequest,
     DefinitionRequest,

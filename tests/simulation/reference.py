@@ -205,9 +205,9 @@ def _visit(run: Run, step: dict[str, Any]) -> bool:
             if not isinstance(values, list):
                 raise Failing("ExpressionError")
     except ExpressionError:
-        values = Failing("ExpressionError")  # type: ignore[assignment]  # handled below
+        values = Failing("ExpressionError")
     except Failing as failing:
-        values = failing  # type: ignore[assignment]  # handled below
+        values = failing
     if isinstance(values, Failing):
         output, items = _handled(run, step, values, run.context()), None
     elif values is None:

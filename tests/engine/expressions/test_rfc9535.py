@@ -17,8 +17,6 @@ from heliostat.engine.expressions import (
     print_expression,
 )
 
-
-
 NAMES = ("a", "b", "c d", "é", "0")
 scalars = st.sampled_from([None, True, False, 0, 1, -1, 2, 1.0, 2.5, "", "a", "b", "ab", "é", "1"])
 documents = st.recursive(
