@@ -15,6 +15,8 @@ from heliostat.engine.errors import Unreachable
 _LOOK_S: Final = 0.05
 _ANSWER_S: Final = 5.0
 """How long one host may take to say what it is doing; it answers without the journal."""
+_LAST_S: Final = 1.0
+"""What it gets when the bound is nearly over: why it is not ready is worth that much."""
 _STOP_S: Final = 10.0
 """How long a host may take to close when it has waited for its attempts."""
 _TROUBLE_S: Final = 15.0
@@ -47,7 +49,7 @@ def _await_host(settings: Settings, index: int, timeout_s: float) -> None:
     end_at = time.monotonic() + timeout_s
     troubled_since: float | None = None
     while True:
-        left_s = max(end_at - time.monotonic(), 0.001)
+        left_s = max(end_at - time.monotonic(), _LAST_S)
         info = hosts.call(host, "info", None, HostInfo, timeout_s=left_s, answer_s=_ANSWER_S)
         if info.state == "running" and info.trouble is None:
             return

@@ -47,6 +47,7 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
     ray: RayRecord
     started_at_ms: int
     versions: dict[str, str] = {}  # heliostat, ray, python: what the processes run
+    directory: str | None = None  # set by `write_record`: which data directory it was written to
 
     @property
     def ray_lives(self) -> bool:
@@ -56,15 +57,20 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
 
 
 def read_record(data_dir: Path) -> DeploymentRecord | None:
-    """The record; None when there is none, or one that this version cannot read."""
+    """The record; None when there is none, or one that this version cannot read.
+
+    Nor is one that came along in a copy of another data directory: what it names is not ours.
+    """
     try:
-        return msgspec.json.decode((data_dir / _RECORD).read_bytes(), type=DeploymentRecord)
+        record = msgspec.json.decode((data_dir / _RECORD).read_bytes(), type=DeploymentRecord)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
+    return record if record.directory in (None, _identity(data_dir)) else None
 
 
 def write_record(data_dir: Path, record: DeploymentRecord) -> None:
     """Replace the record; readers see the old one or the new one, whole."""
+    record = msgspec.structs.replace(record, directory=_identity(data_dir))
     path = data_dir / _RECORD
     unfinished = path.with_suffix(".new")
     unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
@@ -74,6 +80,12 @@ def write_record(data_dir: Path, record: DeploymentRecord) -> None:
 def remove_record(data_dir: Path) -> None:
     """Nothing is deployed here any more."""
     (data_dir / _RECORD).unlink(missing_ok=True)
+
+
+def _identity(data_dir: Path) -> str:
+    """The same when the directory is renamed, another one for a copy of it."""
+    stat = data_dir.stat()
+    return f"{stat.st_dev:x}-{stat.st_ino:x}"
 
 
 @contextmanager

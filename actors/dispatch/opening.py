@@ -65,7 +65,10 @@ def launcher_settings(settings: Settings) -> LauncherSettings:
 
 
 def _folder(settings: Settings) -> Path:
-    return default_folder(settings.deployment)
+    """Two deployments have the same id where a data directory was copied, and share nothing."""
+    data_dir = Path(settings.data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)  # a memory journal did not need it
+    return default_folder(f"{settings.deployment[:23]}-{data_dir.stat().st_ino:x}")
 
 
 def _cpus() -> int:

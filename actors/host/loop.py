@@ -1,4 +1,4 @@
-"""The turn loop: gather, decide, commit, then act. Turns never overlap.
+"""The turn loop: gather, decide, commit, then act. Commits never overlap.
 
 Rules:
 
@@ -8,7 +8,9 @@ Rules:
    runners are acknowledged, commands dispatched, watchers and waiting clients told.
 3. What the journal refused leaves the turn, and only that: its state is thrown away, and the
    reasons of its stimuli come back into the queues.
-4. The owner row beats from here and from nowhere else, so that it stands still when turns do.
+4. While a commit is on its way the next turn may be decided, of executions that are not in it. It
+   is committed after it; nothing of it leaves before.
+5. The owner row beats from here and from nowhere else, so that it stands still when turns do.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Returned
+from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Report, Returned
 from heliostat.actors.host.api import Refusal, Started
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.cancels import CancelItem, answer_for, unknown
@@ -38,7 +40,7 @@ from heliostat.actors.host.timers import Timers
 from heliostat.actors.host.turn import Reason, Turn, Wake, commands_of
 from heliostat.engine.errors import JournalError
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.journal.protocol import Journal
+from heliostat.engine.journal.protocol import Append, Journal
 from heliostat.engine.kernel.outstanding import outstanding
 from heliostat.engine.kernel.state import ExecutionState
 
@@ -85,8 +87,9 @@ class TurnLoop:
         self.timers = Timers(bounds)
         self._recovered: deque[Recovered] = deque()
         self._lost: list[OwnedShard] = []
-        self._committing = -1  # the number of the turn whose commit is on its way
-        self._number = 0
+        self._number = 0  # of the latest turn
+        self._durable = 0  # of the latest one whose commit has returned
+        self._ahead: Turn | None = None  # decided while the commit before was on its way
         self._stopping = False
         self.moved_at_ms = clock.steady_ms()
 
@@ -95,7 +98,7 @@ class TurnLoop:
     def durable(self, key: ExecutionKey) -> LiveExecution | None:
         """An execution in memory whose state is not ahead of the journal."""
         live = self.residents.all.get(key)
-        return None if live is None or live.turn == self._committing else live
+        return None if live is None or live.turn > self._durable else live
 
     def stop(self) -> None:
         """End after the turn that runs now; one whose commit cannot end is given up."""
@@ -109,7 +112,7 @@ class TurnLoop:
         given_up = [
             reason
             for live in self.residents.all.values()
-            if live.turn == self._number  # its commit did not end
+            if live.turn > self._durable  # its commit did not end
             for reason in live.reasons
         ]
         self.intake.refuse_all(refusal, given_up)
@@ -155,9 +158,12 @@ class TurnLoop:
         turn = self._gather(self._clock.now_ms())
         if turn.touched:
             await self._settle(turn)
+        else:
+            self._durable = turn.number
         self.residents.hibernate(self._clock.steady_ms())
         if (
             self.intake.waiting
+            or self._ahead is not None
             or self._recovered
             or self.residents.loaded
             or self.timers.wanting(now_ms) is not None
@@ -174,8 +180,8 @@ class TurnLoop:
     # gather and decide
 
     def _gather(self, now_ms: int) -> Turn:
-        self._number += 1
-        turn = Turn(self._number, now_ms)
+        turn, self._ahead = self._ahead or self._new_turn(now_ms), None
+        turn.now_ms = now_ms
         if self._recovered:
             self._serve(turn, self._recovered.popleft())
         while self.residents.loaded and turn.stimuli < self._bounds.turn_stimuli:
@@ -191,6 +197,30 @@ class TurnLoop:
             starts -= 1
             self._start(turn, queue.popleft())
         return turn
+
+    def _new_turn(self, now_ms: int) -> Turn:
+        self._number += 1
+        return Turn(self._number, now_ms)
+
+    def _decide_ahead(self) -> None:
+        """Use the time of a commit: decide on reports and starts of executions not part of it.
+
+        All else waits for the commit: what it refuses may change who owns what.
+        """
+        turn = self._ahead = self._ahead or self._new_turn(self._clock.now_ms())
+        reports, starts = self.intake.reports, self.intake.starts
+        room = self._bounds.turn_stimuli - turn.stimuli
+        later: list[Report] = []
+        for _ in range(min(len(reports), room)):
+            report = reports.popleft()
+            live = self.residents.all.get(report.key)
+            if live is None or self._durable < live.turn < turn.number:
+                later.append(report)
+            elif type(report) is not Noticed:
+                self._decide(turn, live, report)
+        reports.extendleft(reversed(later))
+        for _ in range(min(len(starts), self._bounds.turn_stimuli - turn.stimuli)):
+            self._start(turn, starts.popleft())
 
     def _take_reports(self, turn: Turn) -> None:
         reports, room = self.intake.reports, self._bounds.turn_stimuli - turn.stimuli
@@ -344,17 +374,29 @@ class TurnLoop:
         appends, wakes = turn.appends(self._bounds.snapshot_bytes)
         outcome = Outcome()
         if appends:
-            self._committing = turn.number
-            try:
-                outcome = await self.committer.store(appends)
-            finally:
-                self._committing = -1
+            outcome = await self._commit(appends)
         self._figures.turned(turn, self._clock.steady_ms() - decided_ms)
         if not outcome.whole:
             wakes = self._take_out(turn, outcome, wakes)
         self._act(turn)
+        self._durable = turn.number
         for live, wake_at_ms in wakes:
             self.timers.arm(live.key, live.shard, wake_at_ms)
+
+    async def _commit(self, appends: Mapping[OwnedShard, list[Append]]) -> Outcome:
+        """Make a turn durable, and decide the next one meanwhile."""
+        commit = asyncio.ensure_future(self.committer.store(appends))
+        commit.add_done_callback(lambda _: self._bell.ring())
+        try:
+            while not commit.done():
+                await self._bell.wait()
+                if not commit.done() and (self.intake.reports or self.intake.starts):
+                    self._decide_ahead()
+        finally:
+            if not commit.done():  # deciding broke, or the host ends: commits never overlap
+                await asyncio.wait([commit])
+            self._bell.ring()  # the next round looks at whatever rang
+        return commit.result()
 
     def _act(self, turn: Turn) -> None:
         """What follows from a durable turn, in the order that rule 2 gives."""
@@ -437,6 +479,10 @@ class TurnLoop:
             self.timers.drop(shard)
             for live in self.residents.of(shard):
                 self.residents.drop(live)
+            if self._ahead is not None:
+                for live in [each for each in self._ahead.touched if each.shard is shard]:
+                    self._ahead.discard(live)
+                    self._again(live.reasons)
         names = {shard.name for shard in lost}
         self._streams.shard_lost(lambda key: self._ownership.shard_name(key) in names)
 
@@ -445,9 +491,10 @@ class TurnLoop:
             self._ownership.forget(shard)
             self._lost.append(shard)
         for live in list(self.residents.all.values()):
-            for reason in live.reasons if live.turn == self._number else ():
+            for reason in live.reasons if live.turn > self._durable else ():
                 self.intake.answer(reason, _internal(live.key, error))
             self.residents.drop(live)
+        self._ahead, self._durable = None, self._number
         self._drop_lost()
         self.keeper.look_soon()
 

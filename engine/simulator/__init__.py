@@ -18,7 +18,7 @@ from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator.coverage import Coverage
-from heliostat.engine.simulator.faults import QUIET, STORMY, Faults
+from heliostat.engine.simulator.faults import QUIET, STORMY, Faults, HostFault
 from heliostat.engine.simulator.outcomes import (
     Attempts,
     Call,
@@ -49,6 +49,7 @@ __all__ = [
     "Coverage",
     "Faults",
     "Hangs",
+    "HostFault",
     "Items",
     "LosesRunner",
     "Outcome",

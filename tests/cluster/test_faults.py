@@ -352,11 +352,19 @@ class TestStep:
 
 
 class TestResources:
-    def test_that_no_node_has(self, bench: Bench) -> None:
-        steps = activity("who", "resources: {num_gpus: 1}", "retry: {max_attempts: 1}")
-        failure = failure_of(bench.start("gpu", steps), SOON_S)
+    @pytest.mark.parametrize(
+        ("id", "wanted", "told"),
+        [
+            ("gpu", "num_gpus: 1", "GPU: 1}"),
+            ("memory", "memory: 100TiB", "memory: 1.09951e+14}"),
+            ("custom", "custom: {robot: 2}", "robot: 2}"),
+        ],
+    )
+    def test_that_no_node_has(self, bench: Bench, id: str, wanted: str, told: str) -> None:
+        steps = activity("who", f"resources: {{{wanted}}}")
+        failure = failure_of(bench.start(f"no-{id}", steps), SOON_S)
         assert (failure["type"], failure["step"]) == ("Unschedulable", "a")
-        assert "GPU: 1" in failure["message"]
+        assert told in failure["message"]
         assert "the most that any has is" in failure["message"]
 
     def test_a_cpu_of_its_own_and_ray_inside(self, bench: Bench) -> None:
@@ -365,6 +373,11 @@ class TestResources:
         assert handle.result(BOUND_S) == 82
         (completed,) = [event for event in handle.history() if event["type"] == "step.completed"]
         assert "launcher" in completed["runner"]
+
+    def test_hangs(self, bench: Bench) -> None:
+        fields = ("resources: {num_cpus: 1}", "timeout: 500ms", "grace: 100ms")
+        handle = bench.start("launched-hang", activity("nap", *fields, input="seconds: 600"))
+        assert failure_of(handle)["type"] == "Timeout"
 
     def test_ends_its_process(self, bench: Bench) -> None:
         steps = activity(

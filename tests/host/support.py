@@ -277,6 +277,8 @@ class FaultyJournal:
         self.faults: list[str] = []
         self.failed = 0
         self.appends: list[Sequence[ShardBatch]] = []
+        self.rounds = 3
+        self._on_the_way: set[str] = set()  # shards and epochs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -285,6 +287,7 @@ class FaultyJournal:
         """Each host has its own way to the journal; the journal itself stays."""
 
     async def append(self, batches: Sequence[ShardBatch]) -> AppendResult:
+        """Takes some rounds of the loop, as a real one does: meanwhile others run."""
         self.appends.append(batches)
         fault = self.faults.pop(0) if self.faults else ""
         if fault:
@@ -293,7 +296,16 @@ class FaultyJournal:
             raise JournalUnavailable("the disk is full")
         if fault == "unknown before":
             raise OutcomeUnknown("the connection broke")
-        result = await self._journal.append(batches)
+        epochs = {f"{batch.shard} {batch.epoch}" for batch in batches}
+        assert not epochs & self._on_the_way, "two commits of one owner overlap"
+        self._on_the_way |= epochs
+        try:
+            for _ in range(self.rounds):
+                await asyncio.sleep(0)
+            result = await self._journal.append(batches)
+            await asyncio.sleep(0)
+        finally:
+            self._on_the_way -= epochs
         if fault == "unknown after":
             raise OutcomeUnknown("the connection broke")
         return result

@@ -9,6 +9,7 @@ import random
 import pytest
 
 from heliostat.actors.calls import pack
+from heliostat.actors.host import loop
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.engine.journal.memory import MemoryJournal
 from tests.host.support import CHAIN, WIDE, World, events_of, info_of, key_of, put, start
@@ -63,6 +64,39 @@ class TestEveryOutcomeAtEveryCommit:
         assert set(world.runners.ran.values()) == {1}
         assert info_of(host).faults == ()
         await world.close()
+
+
+class TestDecidingAhead:
+    """While a commit is on its way the next turn is decided, and nothing of it leaves."""
+
+    async def test_starts_do_not_wait_for_a_commit_to_be_decided(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ahead: list[int] = []
+        usual = loop.TurnLoop._decide_ahead
+
+        def decide_ahead(turns: loop.TurnLoop) -> None:
+            usual(turns)
+            assert turns._ahead is not None
+            ahead.append(len(turns._ahead.touched))
+
+        monkeypatch.setattr(loop.TurnLoop, "_decide_ahead", decide_ahead)
+        host = world.host()
+        await put(host, CHAIN)
+        world.journal.rounds = 12
+        ids = [f"x{n}" for n in range(40)]
+        started = []
+        for id in ids:  # each comes by itself, as from forty clients
+            started.append(asyncio.ensure_future(start(host, "chain", [id], input={"n": 1})))
+            for _ in range(4):
+                await asyncio.sleep(0)
+        await world.clock.until(lambda: info_of(host).ended == len(ids))
+        assert sum(ahead) > 0
+        for id, task in zip(ids, started, strict=True):
+            await task
+            assert await events_of(world.journal, id) == ALL
+        assert set(world.runners.ran.values()) == {1}
+        assert info_of(host).faults == ()
 
 
 class TestUnavailable:

@@ -163,7 +163,9 @@ class TestTwoHosts:
         )
         assert len(executions) == len(ids)
         for id in ids:
-            assert await events_of(world.journal, id) == ALL, id
+            # A host may end between a commit and the dispatch: the next owner says so.
+            events = await events_of(world.journal, id)
+            assert [event for event in events if event != "owner.changed"] == ALL, id
         for host in world.hosts:
             assert info_of(host).faults == ()
         await world.close()

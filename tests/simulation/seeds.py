@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from random import SystemRandom
 
-RUNS_DEFAULT = 800
+RUNS_DEFAULT = 1_500
 
 
 def replayed() -> int | None:

@@ -102,6 +102,11 @@ class TestRun:
         assert result.status == "Canceled"
         assert result.elapsed_ms == 5_001
 
+    def test_one_that_hangs_is_told_of(self) -> None:
+        result = simulate(ORDER, {"order": 7}, {"ship": Items(1, Hangs())})
+        assert not result.ended
+        assert result.state.busy == 1
+
     def test_one_that_never_ends_is_told_of(self) -> None:
         text = 'id: a\nversion: "1"\nsteps:\n- {id: t, type: timer, duration: 1s, next: t}\n'
         result = simulate(parse_definition(text), turns_max=100)

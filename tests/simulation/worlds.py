@@ -49,7 +49,10 @@ def random_outcomes(
         random = Random(crc32(place.encode()))
         step = plan.steps[plan.step_by_id[call.step]]
         after_ms = random.choice((0, 1, 3, 15) if deterministic or calm else (0, 1, 15, 400))
-        bounded = step.timeout_ms is not None or step.deadline is not None or plan.deadline
+        # a recovery may begin after the execution's deadline, which then bounds nothing
+        recovers = any(clause.edge is not None for clause in plan.on_error)
+        bounded = step.timeout_ms is not None or step.deadline is not None
+        bounded |= plan.deadline is not None and not recovers
         on_stop = random.choice(("ends", "returns", "ignores"))
         stop_ms = random.choice((0, 5, 2_000))
         roll = random.randrange(100)
