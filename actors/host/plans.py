@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from heliostat.actors.dispatch.protocol import StepCode
 from heliostat.engine.errors import NotFound
+from heliostat.engine.expressions import Read
 from heliostat.engine.journal.protocol import DefinitionRow, Journal
 from heliostat.engine.plan.plan import Plan, StepPlan
 
 Compile: TypeAlias = Callable[[DefinitionRow], Plan]
 """Makes the plan of a stored version."""
+
+_ITEM_PATH: Final = re.compile(r"\$\[(?:\d+|\*)\](.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,28 @@ def _code(plan: Plan, step: StepPlan) -> StepCode | None:
         step_id=step.id,
         target=activity.target,
         code=plan.code,
-        reads=step.reads,
+        reads=step.reads if step.foreach is None else item_reads(step.reads),
         timeout_ms=step.timeout_ms,
         at_most_once=activity.effects == "at_most_once",
         resources=activity.resources,
     )
+
+
+def item_reads(reads: Sequence[Read]) -> tuple[Read, ...]:
+    """What is read of each item's output, from what is read of the list of them.
+
+    `$[*].n` and `$[3].n` of the list are `$.n` of an item; other ways into the list need no part
+    of an item that is elsewhere, or fail where they are read, naming the path.
+    """
+    found: dict[str, Read] = {}
+    for read in reads:
+        matched = _ITEM_PATH.fullmatch(read.path)
+        if matched is None:
+            continue
+        path = f"${matched.group(1)}"
+        whole = read.whole and (path not in found or found[path].whole)
+        found[path] = Read(read.root, path, whole)
+    return tuple(found.values())
 
 
 class PlanStore(Protocol):

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,13 @@ from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place
 pytestmark = pytest.mark.long
 
 SHOUT = WORKFLOWS / "shout.yaml"
+STEPS = Path(__file__).with_name("faulty_steps.py")
+WHO = """
+id: who
+version: "1"
+steps:
+  - {id: a, type: activity, activity: "faulty_steps:who"}
+"""
 COUNT = 20
 WORD = "w" * 40_000
 """Long enough for a few executions to need new pages of the journal."""
@@ -146,7 +154,7 @@ class TestWhileItRuns:
 
 
 class TestUp:
-    """As a guest of the session's Ray: what is tried here is the journal."""
+    """Most as a guest of the session's Ray: what is tried here is the journal."""
 
     @pytest.fixture
     def up(self, deployment: Place, place: Place) -> list[str]:
@@ -170,11 +178,13 @@ class TestUp:
 
     def test_it_is_no_journal(self, place: Place, up: list[str]) -> None:
         (place.home / "data").mkdir()
-        (place.home / "data" / "journal").write_text("these are not the pages you look for\n" * 99)
+        text = "these are not the pages you look for\n" * 99
+        (place.home / "data" / "journal").write_text(text)
         ran = place.cli(*up)
         assert (ran.code, ran.out) == (4, "")
         assert "is not an SQLite database; name another path" in ran.err
         assert "Traceback" not in ran.err
+        assert (place.home / "data" / "journal").read_text() == text
 
     def test_its_directory_was_copied(self, deployment: Place, place: Place) -> None:
         source, copy = deployment.home / "data", place.home / "data"
@@ -182,3 +192,14 @@ class TestUp:
         assert place.cli("status").code == 4  # the copy does not pass for the one that runs
         assert place.cli("down").code == 0
         assert deployment.cli("status").code == 0
+        assert place.cli("up").code == 0
+        shutil.copy(STEPS, place.home)
+        (place.home / "who.yaml").write_text(WHO)
+        pids = {}
+        for each in (deployment, place):
+            ran = each.cli("run", str(place.home / "who.yaml"))
+            assert ran.code == 0, ran.err
+            status = each.cli("status", "--format", "json").json
+            assert ran.json in [process["pid"] for process in status["processes"]]
+            pids[each] = {process["pid"] for process in status["processes"]}
+        assert not pids[deployment] & pids[place]  # they share no process

@@ -10,6 +10,7 @@ import pytest
 
 from heliostat.actors.calls import pack
 from heliostat.actors.host import loop
+from heliostat.actors.host.api import StartMany, StartRequest
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.engine.journal.memory import MemoryJournal
 from tests.host.support import CHAIN, WIDE, World, events_of, info_of, key_of, put, start
@@ -83,17 +84,18 @@ class TestDecidingAhead:
         monkeypatch.setattr(loop.TurnLoop, "_decide_ahead", decide_ahead)
         host = world.host()
         await put(host, CHAIN)
-        world.journal.rounds = 12
+        world.journal.rounds = 6
         ids = [f"x{n}" for n in range(40)]
         started = []
         for id in ids:  # each comes by itself, as from forty clients
-            started.append(asyncio.ensure_future(start(host, "chain", [id], input={"n": 1})))
-            for _ in range(4):
-                await asyncio.sleep(0)
+            one = StartRequest(key=key_of(id), definition="chain", input={"n": 1})
+            call = host.start_many(pack(StartMany(client=None, starts=(one,))))
+            started.append(asyncio.ensure_future(call))
+            await asyncio.sleep(0)
         await world.clock.until(lambda: info_of(host).ended == len(ids))
         assert sum(ahead) > 0
         for id, task in zip(ids, started, strict=True):
-            await task
+            assert b"started" in await task
             assert await events_of(world.journal, id) == ALL
         assert set(world.runners.ran.values()) == {1}
         assert info_of(host).faults == ()

@@ -181,12 +181,21 @@ def _clauses(
             elif root:
                 cure = "say `output: null` to complete the execution"
                 findings.add("HS201", (*place, "next"), "here `next` names a step", cure)
-        if taken is not None:
+        if taken is not None and not _still_asked(clauses[taken], clause):
             message = f"clause {taken + 1} takes every error; this one is never asked"
             findings.add("HS217", place, message, "move the general one to the end")
-        elif clause.error is None and clause.when is None:
+        elif taken is None and clause.error is None and clause.when is None:
             taken = index
     return sound
+
+
+def _still_asked(general: ErrorClause, clause: ErrorClause) -> bool:
+    """Errors of `output`, `assign` and `next` pass over clauses with `output`."""
+    return (
+        "output" in general.model_fields_set
+        and "output" not in clause.model_fields_set
+        and clause.error in (None, "ExpressionError", "NoWayOn")
+    )
 
 
 def _unknown(
