@@ -22,6 +22,8 @@ from heliostat.cluster.ray_node import ray_temp_dir
 from heliostat.cluster.record import RayRecord
 from heliostat.engine.errors import Unreachable
 
+_log = logging.getLogger(__name__)
+
 
 class _Uses:
     """Who uses the connection; the user's own code may have connected before us."""
@@ -146,10 +148,25 @@ def _init(**options: Any) -> Any:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it warns before it reads its own options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's remarks on its own future
-        return ray.init(
+        context = ray.init(
             namespace=NAMESPACE,
             log_to_driver=False,  # what steps print belongs to their attempts, not to this terminal
             logging_level=logging.ERROR,
             configure_logging=False,
             **options,
         )
+    _keep_off_stdout()
+    return context
+
+
+def _keep_off_stdout() -> None:
+    """Ray prints each death of an actor to a driver's stdout, where results belong, and has no
+    option against it; so the function that prints is replaced by one that logs."""
+    from ray._private import worker
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
+        for line in data["lines"]:
+            _log.info("Ray: %s", line)
+
+    assert callable(worker.print_to_stdstream)
+    worker.print_to_stdstream = log
