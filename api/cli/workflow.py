@@ -31,6 +31,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _FOLLOW_S: Final = 0.2
 """Between two reads of the journal by `history --follow`."""
 
+_DETAIL_CHARS: Final = 240
+"""Of an event's details in a line for people."""
+
 
 @click.group()
 def workflow() -> None:
@@ -272,12 +275,25 @@ def _row(row: ExecutionRow) -> dict[str, Any]:
 
 
 def _event_line(event: dict[str, Any]) -> str:
-    """One event for people: what every event has in columns, the rest as JSON."""
+    """One event for people: a line with what every event has and the rest as JSON, cut where it is
+    long; below it the traceback and what the step printed. `--format json` has all of it."""
     rest = dict(event)
     at = rest.pop("at", None)
     place = ""
     if isinstance(at, dict):
         place = f"{at['step']} (scope {at['scope']}, visit {at['visit']}, attempt {at['attempt']})"
     seq, type_, at_ms = rest.pop("seq"), rest.pop("type"), rest.pop("at_ms")
-    line = f"{seq:>5}  {instant(at_ms)}  {type_:<26}  {place}".rstrip()
-    return f"{line}  {json_text(rest)}" if rest else line
+    texts = {name: rest.pop(name) for name in ("stdout", "stderr") if rest.get(name)}
+    failure = rest.get("failure")
+    if isinstance(failure, dict):
+        names = ("traceback", "stdout", "stderr")
+        texts |= {name: failure[name] for name in names if failure.get(name)}
+        rest["failure"] = {k: v for k, v in failure.items() if k not in (*names, "mro")}
+    lines = [f"{seq:>5}  {instant(at_ms)}  {type_:<26}  {place}".rstrip()]
+    if rest:
+        details = json_text(rest)
+        cut = details if len(details) <= _DETAIL_CHARS else f"{details[:_DETAIL_CHARS]} …"
+        lines[0] += f"  {cut}"
+    for name, text in texts.items():
+        lines += [f"       {name} | {line}" for line in text.rstrip().splitlines()]
+    return "\n".join(lines)

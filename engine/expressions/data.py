@@ -246,6 +246,7 @@ def parse_data(value: Json) -> Data:
 
 _WRAP_NEEDED: Final = re.compile(r"\$(?:\.[A-Za-z_]\w*)(?:\.\w+|\[[^\]\s]*\])*")
 _OPENING: Final = re.compile(r"\$?\$\{")
+_PATH_SHAPE: Final = re.compile(r"\$(?:\.{1,2}\w+|\.{0,2}\[[^\]]*\]|\.\*)*")
 
 
 def parse_string(source: str, place: Place = ()) -> Expression | Template | str:
@@ -287,6 +288,8 @@ def _bare_path(source: str, span: Span, place: Place) -> Expression:
     try:
         node = parse(source, span)
     except SyntaxProblem as problem:
+        if problem.problem_code == "HS102" and not _PATH_SHAPE.fullmatch(source, start, end):
+            raise _unwrapped(source, span) from None  # the name is told when it is wrapped
         head = source[start : problem.span[0]]
         if problem.problem_code != "HS101" or head.count("[") > head.count("]"):
             raise  # a path all the same, and wrong in itself
@@ -295,13 +298,13 @@ def _bare_path(source: str, span: Span, place: Place) -> Expression:
             message, span, f"wrap what is one in `${{ }}`; {for_text}", "HS112"
         ) from None
     if not isinstance(node, Path):
-        raise SyntaxProblem(
-            f'"{source[start:end]}" is an expression',
-            span,
-            f"wrap it: ${{ {source[start:end]} }}",
-            "HS112",
-        )
+        raise _unwrapped(source, span)
     return _expression(source, node, place)
+
+
+def _unwrapped(source: str, span: Span) -> SyntaxProblem:
+    text = source[slice(*span)]
+    return SyntaxProblem(f'"{text}" is an expression', span, f"wrap it: ${{ {text} }}", "HS112")
 
 
 def _add_text(parts: list[str | Expression], source: str, span: Span) -> None:
