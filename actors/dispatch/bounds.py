@@ -35,6 +35,9 @@ class DispatchBounds(Struct, frozen=True, kw_only=True):
     answer_ms: int = 10_000
     """A runner that does not greet within this, with its process alive, is ended: what it holds
     cannot be known otherwise. Longer than C code usually keeps the interpreter from answering."""
+    frozen_ms: int = 3_000
+    """A runner whose process is stopped, by a signal or a debugger, for this long with attempts in
+    it is ended; shorter stops do no harm."""
     retry_ms: int = 500
     retry_max_ms: int = 15_000
     """First and longest pause after a runner did not come up."""

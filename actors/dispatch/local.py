@@ -22,6 +22,7 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import Raw
@@ -270,6 +271,15 @@ class LocalLane:
         if not self.leaving:
             self.leaving = True
             self._write(frame(Leave()))
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the runner's process is stopped, as the kernel sees it."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False  # it is gone: the end of file tells
+        return state in ("T", "t")
 
     def kill(self, cause: str) -> None:
         """End the runner's process; what follows is told when it is gone."""

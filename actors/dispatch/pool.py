@@ -64,6 +64,7 @@ class RunnerPool:
         self._reported: dict[AttemptKey, LocalLane] = {}  # and not acknowledged yet
         self._repeat: set[AttemptKey] = set()  # of these, those to hand over once more
         self._held_back: list[Report] | None = None
+        self._frozen_since: dict[LocalLane, float] = {}
         self._starting: set[asyncio.Task[None]] = set()
         self._indexes_taken: set[int] = set()
         self._start_failures = 0
@@ -407,6 +408,7 @@ class RunnerPool:
             await asyncio.sleep(self._bounds.look_ms / 1_000)
             if await self._factory.demand_waits():
                 self._give_way()
+            self._end_frozen()
             taken_back = self._slots.renew()
             for lane in self._lanes:
                 if lane.handle.index in taken_back and not lane.leaving:
@@ -423,6 +425,21 @@ class RunnerPool:
                     lane.leave()
             if self._loop.time() >= self._start_not_before:
                 self._fill_up()
+
+    def _end_frozen(self) -> None:
+        """End runners whose process somebody stopped: they hold up their attempts for ever.
+
+        That is not silence: the kernel tells a stopped process from one that is busy.
+        """
+        now = self._loop.time()
+        for lane in self._lanes:
+            if not lane.unfinished or not lane.is_frozen:
+                self._frozen_since.pop(lane, None)
+            elif now - self._frozen_since.setdefault(lane, now) >= self._bounds.frozen_ms / 1_000:
+                lane.kill("it was stopped (SIGSTOP) with attempts in it")
+        self._frozen_since = {
+            lane: at for lane, at in self._frozen_since.items() if lane in self._lanes
+        }
 
     def _give_way(self) -> None:
         """Others wait for CPUs: idle runners end, of the busy ones one does after its step."""

@@ -162,6 +162,18 @@ class TestTimeouts:
         reports = await host.hear(3)
         assert [type(report) for report in reports] == [TimedOut, Stopped, Returned]
 
+    async def test_one_that_is_stopped_for_good_is_ended_without_a_timeout(
+        self, workshop: Workshop
+    ) -> None:
+        host = await workshop.host(frozen_ms=300, look_ms=50)
+        step = workshop.step("nap", input={"seconds": 60})
+        host.pool.send([step])
+        os.kill(workshop.pid(host), signal.SIGSTOP)
+        (lost,) = await host.hear(1)
+        assert isinstance(lost, Lost)
+        assert not lost.counted
+        assert "SIGSTOP" in lost.cause
+
     async def test_of_one_that_holds_the_interpreter(self, workshop: Workshop) -> None:
         host = await workshop.host()
         step = workshop.step("hold", input={"seconds": 60}, timeout_ms=100)
