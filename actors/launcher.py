@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -192,6 +193,8 @@ class Launcher:
         host.notices.clear()
         return pack(
             News(
+                pid=os.getpid(),
+                node=platform.node(),
                 life=self._life,
                 known=known,
                 returned=tuple(r for r in reports if isinstance(r, Returned)),

@@ -78,6 +78,8 @@ class News(Struct, frozen=True, kw_only=True):
     one, whatever ran in the life before is lost."""
 
     life: str
+    pid: int = 0
+    node: str = ""  # the machine's name
     known: tuple[AttemptKey, ...] | None = None  # held and running, when asked anew
     returned: tuple[Returned, ...] = ()
     raised: tuple[Raised, ...] = ()

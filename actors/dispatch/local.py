@@ -22,7 +22,6 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec import Raw
@@ -54,6 +53,7 @@ from .frames import (
     encode_value,
     frame,
 )
+from .frozen import is_stopped
 from .protocol import Assignment, Noticed, Report, Stopped, TimedOut
 from .sent import Sent, after_death
 from .sockets import peer
@@ -275,11 +275,7 @@ class LocalLane:
     @property
     def is_frozen(self) -> bool:
         """Whether the runner's process is stopped, as the kernel sees it."""
-        try:
-            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False  # it is gone: the end of file tells
-        return state in ("T", "t")
+        return is_stopped(self.pid)
 
     def kill(self, cause: str) -> None:
         """End the runner's process; what follows is told when it is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from heliostat.actors.launching import (
 from heliostat.engine.identity import Address, ExecutionKey
 
 from .frames import AttemptKey
+from .frozen import kill_stopped
 from .protocol import Assignment, Deliver, Lost, Raised, Report, Returned, Stopped
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ _log = logging.getLogger(__name__)
 WAIT_MS: Final = 5_000
 """Of one call for news."""
 
-ANSWER_S: Final = 30.0
+ANSWER_S: Final = 15.0
 """For a call's answer, its wait included; a restart of the launcher takes less."""
 
 RETRY_S: Final = 0.25
@@ -57,6 +59,7 @@ class RayLane:
         self._deliver, self._incarnation = deliver, incarnation
         self._handle: Any = None
         self._life: str | None = None
+        self._pid = 0  # of the launcher, where it is on this machine
         self._unfinished: dict[AttemptKey, Assignment | None] = {}
         self._reported: set[AttemptKey] = set()
         self._unsent: list[Assignment] = []
@@ -162,6 +165,8 @@ class RayLane:
             except (exceptions.RayError, ValueError, TimeoutError) as error:
                 failures += 1
                 _log.warning("the launcher does not answer: %s", error)
+                if self._pid and kill_stopped(self._pid, "launcher"):  # Ray starts it again
+                    _log.warning("the launcher was stopped (SIGSTOP), its process is ended")
                 self._handle, self._life = None, None
                 await asyncio.sleep(min(RETRY_S * 2**failures, RETRY_S_MAX))
 
@@ -187,6 +192,7 @@ class RayLane:
         if news.known is not None:
             reports += self._lost(frozenset(news.known), news.life)
         self._life = news.life
+        self._pid = news.pid if news.node == platform.node() else 0
         if reports:
             self._deliver(reports)
         if self._unsent:
