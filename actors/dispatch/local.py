@@ -122,7 +122,8 @@ class LocalLane:
         self._greeted = False
         self._reconnects = 0
         self._killed: str | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
         self._ended = False
 
     # what the pool asks
@@ -339,6 +340,11 @@ class LocalLane:
             _log.error("runner %s: %s", self.handle.name, error)
             self._on_end_of_file()
             return False
+        except Exception:  # noqa: BLE001 – the outer edge of what a runner says
+            # A mistake of ours may have swallowed reports: greet again, and they are repeated.
+            _log.exception("runner %s: what it said could not be handled", self.handle.name)
+            self._on_end_of_file()
+            return False
         return True
 
     def _handle(self, body: memoryview) -> None:
@@ -455,10 +461,10 @@ class LocalLane:
         if due is None:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._timer_at <= due:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._on_timer)
+        self._timer, self._timer_at = self._loop.call_at(due, self._on_timer), due
 
     def _due_at(self) -> float | None:
         if not self._unfinished or self._ended:

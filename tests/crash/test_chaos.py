@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from heliostat.actors.client.client import Client
+from heliostat.actors.client.handle import Handle
 from heliostat.cluster.connect import attach
 from heliostat.cluster.reading import read_counts
 from heliostat.engine.errors import ResultTimeout
@@ -170,7 +171,7 @@ class Work:
         with suppress(ResultTimeout):
             for handle in client.results(handles.values(), BOUND_S):
                 ended.add(handle.id)
-        faults = [f"{id} is lost" for id in self._started if id not in ended]
+        faults = [_lost(handles[id]) for id in self._started if id not in ended]
         effects = self._effects()
         for id in sorted(ended):
             handle, n = handles[id], self._started[id]
@@ -196,6 +197,11 @@ class Work:
             found = effects.setdefault(id, Counter())
             found[int(scope), step, int(visit), int(attempt)] += 1
         return effects
+
+
+def _lost(handle: Handle) -> str:
+    view, events = handle.status(), handle.history()
+    return f"{handle.id} is {view.status}, at {view.active}; its last events: {events[-3:]}"
 
 
 Effect = tuple[int, str, int, int]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from heliostat.actors.dispatch.bounds import DispatchBounds
 from heliostat.actors.dispatch.pool import RunnerPool
@@ -22,6 +23,14 @@ from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.plan.plan import Resources
 from heliostat.engine.values import Value
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Ray runs its async actors on uvloop where that is installed, else on asyncio's own loop."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
 
 DEPLOYMENT = "test"
 
