@@ -145,7 +145,8 @@ def step(
         grace: what a cancelled attempt gets to end by itself; `"0s"` kills at once.
         num_cpus: CPUs that one attempt holds.
         num_gpus: GPUs that one attempt holds.
-        memory: bytes, or a text such as `"2GiB"`; an attempt that needs more fails as OutOfMemory.
+        memory: bytes, or a text such as `"2GiB"`, that Ray sets aside for one attempt; it is not
+            enforced, but an attempt that Ray ends for its memory fails as OutOfMemory.
         resources: other resources by name, as Ray's nodes declare them.
         effects: `at_most_once` if the function must never run again after a lost attempt.
 
