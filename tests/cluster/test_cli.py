@@ -158,6 +158,8 @@ class TestRun:
             stderr=subprocess.PIPE,
             text=True,
             env=deployment.environment(),
+            # Who runs the tests in the background may have told all its children to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as popen:
             assert popen.stderr is not None
             assert "runs" in popen.stderr.readline()
