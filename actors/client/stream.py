@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeAlias
@@ -43,6 +44,7 @@ class ResultStream:
         self._client_id = client_id
         self._lock = threading.Lock()
         self._open: dict[ExecutionKey, End] = {}
+        self._shared: Counter[ExecutionKey] = Counter()  # of those open, by how many more than one
         self._confirmed: dict[str, set[ExecutionKey]] = {}  # by host; all of them in `_open`
         self._breaks: dict[str, int] = {}  # by host, how often its stream was opened again
         self._readers: dict[str, threading.Thread] = {}
@@ -50,8 +52,12 @@ class ResultStream:
 
     def expect(self, keys: Iterable[ExecutionKey]) -> dict[ExecutionKey, End]:
         """A future per key; the same one for a key that is expected already."""
+        ends: dict[ExecutionKey, End] = {}
         with self._lock:
-            ends = {key: self._open.setdefault(key, Future()) for key in keys}
+            for key in keys:
+                if key in self._open:
+                    self._shared[key] += 1
+                ends[key] = self._open.setdefault(key, Future())
         for host in {self._hosts.of(key) for key in ends}:
             self._ensure_reader(host)
         return ends
@@ -88,10 +94,18 @@ class ResultStream:
         return ends
 
     def drop(self, keys: Iterable[ExecutionKey]) -> None:
-        """Nobody waits for these any more: their start was refused."""
+        """Take back one `expect` of each key: its start was refused.
+
+        Others may expect the same key: the execution that made the start a duplicate is theirs.
+        """
         with self._lock:
             for key in keys:
-                self._open.pop(key, None)
+                if self._shared[key] > 0:
+                    self._shared[key] -= 1
+                else:
+                    self._open.pop(key, None)
+                if not self._shared[key]:
+                    del self._shared[key]
 
     def close(self) -> None:
         """Stop reading; futures still open are canceled."""
@@ -173,4 +187,5 @@ class ResultStream:
         with self._lock:
             self._confirmed.get(host, set()).discard(key)
             end = self._open.pop(key, None)
+            del self._shared[key]  # of a Counter: harmless where there is none
         return end if end is not None and end.set_running_or_notify_cancel() else None

@@ -194,3 +194,20 @@ class TestStream:
         hosts.end(key(handle.id), output=1)
         hosts.end(key(handle.id), output=2)
         assert handle.result(BOUND_S) == 1
+
+    def test_a_refused_duplicate_does_not_take_the_end_from_the_first(
+        self, client: Client, hosts: Any
+    ) -> None:
+        first = client.start("order", {"n": 1}, id="a")
+        refusal = Refusal(code="DUPLICATE_ERROR", message="execution 'a' exists")
+        hosts.handlers["start_many"] = lambda _: StartAnswers(answers=(refusal,))
+        for _ in range(2):
+            with pytest.raises(Duplicate):
+                client.start("order", {"n": 2}, id="a")
+        hosts.end(key("a"), output="first")
+        assert first.result(BOUND_S) == "first"
+
+    def test_an_end_is_shared_by_all_who_start_the_same(self, client: Client, hosts: Any) -> None:
+        handles = [client.start("order", {"n": 1}, id="a") for _ in range(3)]
+        hosts.end(key("a"), output="one")
+        assert [handle.result(BOUND_S) for handle in handles] == ["one"] * 3
