@@ -205,7 +205,7 @@ def item_context(plan: Plan, state: ExecutionState, scope: ScopeState, now_ms: i
 
 def duration_of(data: Data, context: ScopeContext, field: str) -> int:
     """A data field that is a duration, in milliseconds."""
-    text = data.evaluate(context)
+    text = _text(data.evaluate(context), field)
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -214,7 +214,7 @@ def duration_of(data: Data, context: ScopeContext, field: str) -> int:
 
 def instant_of(data: Data, context: ScopeContext, field: str) -> int:
     """A data field that is an instant, or a duration from now; UTC milliseconds."""
-    text = data.evaluate(context)
+    text = _text(data.evaluate(context), field)
     try:
         return context.now_ms + parse_duration(text)
     except ValueError:
@@ -223,3 +223,10 @@ def instant_of(data: Data, context: ScopeContext, field: str) -> int:
         return parse_instant(text)
     except ValueError as error:
         raise ExpressionError(f"`{field}`: {error}") from error
+
+
+def _text(value: Value, field: str) -> str:
+    if not isinstance(value, str):
+        shown = "null" if value is None else repr(value)[:40]
+        raise ExpressionError(f"`{field}` needs a text such as '90s', here is {shown}")
+    return value
