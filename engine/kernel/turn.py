@@ -20,11 +20,26 @@ from heliostat.engine.kernel.state import ExecutionState, ScopeState, Visit
 from heliostat.engine.plan.plan import Plan, StepPlan
 
 
+class Refused(Struct, frozen=True):
+    """A request that an execution cannot follow, in words for its client."""
+
+    code: Literal["CONFLICT", "OVERLOADED", "INVALID_INPUT", "NOT_FOUND"]
+    message: str
+
+
 class Decision(Struct):
     """What became true, and what should now be in flight because of it."""
 
     events: list[ExecutionEvent] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    messages: list[Outgoing] = field(default_factory=list)
+    """To be stored in the commit of the events, and delivered until their receivers have them."""
+    published: list[Published] = field(default_factory=list)
+    """Likewise, for the event bus."""
+    taken: list[str] = field(default_factory=list)
+    """Ids of messages and events that need not be delivered again once this is durable."""
+    refused: Refused | None = None
+    """Why a request decided nothing; None where it did, or had done so before."""
 
 
 class Turn:
