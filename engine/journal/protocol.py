@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.status import ExecutionStatus
+from heliostat.engine.status import ExecutionStatus, TaskStatus
 
 
 class JournalInfo(Struct, frozen=True, kw_only=True):
@@ -74,6 +74,37 @@ class ExecutionRow(Struct, frozen=True, kw_only=True):
     failure_type: str | None = None
     failure_message: str | None = None
     tags: Mapping[str, str] = {}
+    awaits: tuple[str, ...] = ()
+    """Types of the events that the execution wants to hear of, until it ends."""
+
+
+class TaskRow(Struct, frozen=True, kw_only=True):
+    """The searchable projection of one human task; written whole, in the commit that changes it."""
+
+    key: ExecutionKey
+    task_id: str  # unique in its execution
+    definition: str
+    step: str
+    name: str | None = None
+    point: str | None = None
+    status: TaskStatus
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    claimed_by: str | None = None
+    created_at_ms: int
+    deadline_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    body: bytes = b""  # what the person is shown, and the form; the journal does not look into it
+
+
+class BusEvent(Struct, frozen=True, kw_only=True):
+    """A published event; its id is unique in its namespace."""
+
+    id: str
+    namespace: str
+    name: str
+    published_at_ms: int
+    body: bytes
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -103,6 +134,8 @@ class Append(Struct, frozen=True, kw_only=True):
     snapshot: SnapshotRow | None = None
     sent: tuple[Message, ...] = ()
     received: tuple[str, ...] = ()  # message ids that these events journal: their rows are deleted
+    tasks: tuple[TaskRow, ...] = ()  # replace the rows of the same tasks
+    published: tuple[BusEvent, ...] = ()  # an id that the bus has is left as it is
 
 
 class ShardBatch(Struct, frozen=True, kw_only=True):
@@ -173,6 +206,26 @@ class ExecutionQuery(Struct, frozen=True, kw_only=True):
     cursor: str | None = None  # `ExecutionPage.next_cursor` of the page before
 
 
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """A page of human tasks, newest first; every filter that is given must hold."""
+
+    namespace: str
+    execution_id: str | None = None
+    definition: str | None = None
+    status: tuple[TaskStatus, ...] = ()
+    person: str | None = None
+    """Among `assignees` or `candidates`, or `claimed_by`; a group is written `group:<name>`."""
+    limit: int = 100  # 1 … 1,000
+    cursor: str | None = None
+
+
+class TaskPage(Struct, frozen=True, kw_only=True):
+    """One page; `next_cursor` is None on the last."""
+
+    rows: tuple[TaskRow, ...]
+    next_cursor: str | None
+
+
 class ExecutionPage(Struct, frozen=True, kw_only=True):
     """One page; `next_cursor` is None on the last."""
 
@@ -196,6 +249,10 @@ class Journal(Protocol):
     - Unique: two appends with the same `after_seq` for one execution are not both stored.
     - Messages: a message sent in a stored append is read by `outgoing` until an append that
       `received` its id is stored; both are part of the atomic unit.
+    - Bus: published events have the positions 1, 2, 3, …, in one order for all readers; an id is
+      stored once. A cursor moves under the epoch of its shard's owner, and only forwards.
+    - Subscriptions: `awaiting` names each execution whose row says so, from the commit that
+      created it until the one that ended it.
     - Timers: `due` names every execution whose row has `wake_at_ms` at or before the instant.
 
     Not guaranteed: atomicity or any order across shards, or that a read shows an append in flight.
@@ -279,6 +336,52 @@ class Journal(Protocol):
         delivered do not hide the others.
         """
         ...
+
+    # events
+
+    async def publish(self, events: Sequence[BusEvent]) -> None:
+        """Put events on the bus that no execution's commit carries: a client published them."""
+        ...
+
+    async def bus(
+        self, *, after_position: int, limit: int = 1_000
+    ) -> Sequence[tuple[int, BusEvent]]:
+        """`(position, event)` in the bus's order."""
+        ...
+
+    async def bus_end(self) -> int:
+        """The position of the latest event; 0 where there never was one."""
+        ...
+
+    async def bus_cursor(self, shard: str) -> int:
+        """Up to where a shard's executions have been told; 0 before the first event."""
+        ...
+
+    async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
+        """Move a shard's cursor; False when the shard has another epoch by now."""
+        ...
+
+    async def awaiting(
+        self,
+        shard: str,
+        *,
+        namespace: str,
+        name: str,
+        after: ExecutionKey | None = None,
+        limit: int = 1_000,
+    ) -> Sequence[ExecutionKey]:
+        """Executions of a shard that want to hear of an event's type, in key order."""
+        ...
+
+    async def purge_bus(self, *, before_ms: int) -> int:
+        """Delete events published before an instant; how many. Positions are not given again."""
+        ...
+
+    # human tasks
+
+    async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None: ...
+
+    async def list_tasks(self, query: TaskQuery) -> TaskPage: ...
 
     # definitions
 

@@ -6,13 +6,15 @@ same messages; a receiver that has journaled an id ignores its repetitions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import Failure, Parent
-from heliostat.engine.values import Value, decoder, encoder
+from heliostat.engine.status import TaskStatus
+from heliostat.engine.values import Json, Value, decoder, encoder
 
 
 class MessageBody(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -79,6 +81,26 @@ class Published(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     data: Value = None
+
+
+class TaskView(Struct, frozen=True, kw_only=True):
+    """A human task as it is now; a turn says so of each task that it changed."""
+
+    at: Address
+    step: str
+    name: str | None = None
+    point: str | None = None  # the intervention point's id
+    status: TaskStatus
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    claimed_by: str | None = None
+    created_at_ms: int
+    ended_at_ms: int | None = None
+    deadline_at_ms: int | None = None
+    level: int = 0  # escalations so far
+    input: Value = None  # what the person is shown
+    form: Mapping[str, Json] | None = None
+    failure: Failure | None = None  # of a task that decides about a failed step
 
 
 _encode: Final = encoder().encode

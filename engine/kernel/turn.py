@@ -9,6 +9,7 @@ and stimulus give the same turn.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -16,6 +17,7 @@ from heliostat.engine.identity import Address
 from heliostat.engine.kernel.apply import apply
 from heliostat.engine.kernel.commands import Command, RunStep, StopAttempt
 from heliostat.engine.kernel.events import Activation, AttemptStarted, ExecutionEvent
+from heliostat.engine.kernel.messages import Outgoing, Published, TaskView
 from heliostat.engine.kernel.state import ExecutionState, ScopeState, Visit
 from heliostat.engine.plan.plan import Plan, StepPlan
 
@@ -36,6 +38,8 @@ class Decision(Struct):
     """To be stored in the commit of the events, and delivered until their receivers have them."""
     published: list[Published] = field(default_factory=list)
     """Likewise, for the event bus."""
+    tasks: list[TaskView] = field(default_factory=list)
+    """Human tasks that changed, each as it is now."""
     taken: list[str] = field(default_factory=list)
     """Ids of messages and events that need not be delivered again once this is durable."""
     refused: Refused | None = None
