@@ -2,30 +2,40 @@
 `decide`; nothing here evaluates an expression or looks at a plan's conditions.
 
 A visit is closed before those that it activated are opened, so that a loop can open the visit that
-it just left. What opening, settling and closing consist of is in `booking.py`.
+it just left. What opening, settling and closing consist of is in `booking.py`, what a withdrawal
+is in `withdrawing.py`, what a retry of the execution puts back in `restoring.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.booking import (
     arrive,
+    begin,
     close_visit,
     declaring,
+    drop_buffered,
+    drop_inner,
+    drop_scope,
     finish,
+    give_back,
     is_item,
-    keep_item_extracts,
+    let_go,
     open_all,
+    open_scopes,
+    open_task,
+    owner_of,
     refresh_status,
+    remember,
+    resume_all,
     set_due,
     set_phase,
-    settle_item,
+    settle_child,
     settle_step,
     visit_of,
-    withdraw,
 )
 from heliostat.engine.kernel.events import (
     AttemptEnded,
@@ -33,29 +43,53 @@ from heliostat.engine.kernel.events import (
     AttemptLost,
     AttemptStarted,
     AttemptStopping,
+    BranchCompleted,
+    BranchFailed,
     CancelRequested,
+    EventKept,
     ExecutionCanceled,
     ExecutionCompleted,
     ExecutionEvent,
     ExecutionFailed,
+    ExecutionPaused,
     ExecutionRedirected,
+    ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
+    HandlerFired,
     JoinReopened,
+    MessageTaken,
     OwnerChanged,
+    RegionCanceling,
     RetryDue,
     ScopeClosing,
+    ScopesOpened,
+    SignalKept,
     StepCompleted,
     StepFailed,
     StepSkipped,
+    TaskAssigned,
+    TaskClaimed,
+    TaskOpened,
+    TaskReleased,
 )
+from heliostat.engine.kernel.items import outcome_of
+from heliostat.engine.kernel.restoring import restore, start_over
 from heliostat.engine.kernel.state import (
     ROOT,
+    Buffered,
     Closing,
     ExecutionState,
+    Fallen,
+    Kept,
     ScopeState,
     Settled,
+    Task,
+    TaskChange,
+    Visit,
 )
-from heliostat.engine.plan.plan import Plan
+from heliostat.engine.kernel.withdrawing import active_in, attempt_ended, inner_scopes, withdraw
+from heliostat.engine.plan.plan import Plan, StepPlan
 
 CANCEL_IDS_MAX: Final = 16
 """Ids of cancel requests that are remembered; one decides, the others are repetitions."""
@@ -72,6 +106,7 @@ def _started(plan: Plan, state: ExecutionState, event: ExecutionStarted) -> None
     state.definition, state.version = event.definition, event.version
     state.input, state.input_bytes, state.extracts = event.input, event.input_bytes, event.extracts
     state.tags = event.tags
+    state.parent = event.parent
     state.created_at_ms = event.at_ms
     state.scopes[ROOT] = ScopeState(
         number=ROOT,
@@ -85,23 +120,39 @@ def _started(plan: Plan, state: ExecutionState, event: ExecutionStarted) -> None
     open_all(plan, state, event.activated)
 
 
+# -- steps
+
+
 def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
     at = event.at
     scope = state.scopes[at.scope]
-    visit = close_visit(state, scope, at)
+    step = plan.steps[at.step]
+    remember(state, event.message_id)
+    output = state.resolve(event.output) if event.holds else event.output
+    if step.cancels and not is_item(scope) and visit_of(state, at).phase != "canceling":
+        _cancel_region(plan, state, scope, step, grace_until_ms=event.at_ms)
+    visit = close_visit(plan, state, scope, at, task="Completed")
+    drop_inner(state, visit)
     if is_item(scope):
-        settle_item(state, scope, visit, "Completed", event.output, event.output_bytes)
-        keep_item_extracts(state, scope, event.extracts)
+        settle_child(
+            state,
+            scope,
+            "Completed",
+            output=output,
+            output_bytes=event.output_bytes,
+            extracts=event.extracts,
+        )
     else:
+        kept = visit.kept
         settled = Settled(
             visit=at.visit,
             status="Completed",
-            output=event.output,
-            output_bytes=event.output_bytes,
-            extracts=event.extracts,
-            failure=event.recovered,
+            output=output if kept is None else kept.output,
+            output_bytes=event.output_bytes if kept is None else kept.output_bytes,
+            extracts=event.extracts if kept is None else kept.extracts,
+            failure=event.recovered if kept is None else kept.recovered,
             items=visit.items,
-            collected=event.collected,
+            collected=event.collected if kept is None else kept.collected,
         )
         settle_step(plan, scope, at, settled)
         for name, value in event.assigned.items():
@@ -110,17 +161,21 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
             # A new list: the old one may be a constant of the plan, or part of a recorded input.
             variables = declaring(state, scope, name).variables
             variables[name] = [*variables[name], value]
+        for number in event.skipped:
+            nth = scope.visits[number] = scope.visits.get(number, 0) + 1
+            skipped = Settled(visit=nth, status="Skipped")
+            settle_step(plan, scope, Address(at.scope, number, nth), skipped)
         arrive(plan, scope, event.taken)
-        if plan.steps[at.step].terminate:
+        if step.terminate:
             scope.terminated = True
     open_all(plan, state, event.activated)
 
 
 def _skipped(plan: Plan, state: ExecutionState, event: StepSkipped) -> None:
     scope = state.scopes[event.at.scope]
-    visit = close_visit(state, scope, event.at)
+    close_visit(plan, state, scope, event.at)
     if is_item(scope):
-        settle_item(state, scope, visit, "Skipped", None, 0)
+        settle_child(state, scope, "Skipped")
     else:
         settle_step(plan, scope, event.at, Settled(visit=event.at.visit, status="Skipped"))
         arrive(plan, scope, event.taken)
@@ -130,9 +185,21 @@ def _skipped(plan: Plan, state: ExecutionState, event: StepSkipped) -> None:
 def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
     at = event.at
     scope = state.scopes[at.scope]
-    visit = close_visit(state, scope, at)
+    remember(state, event.message_id)
+    uncaught = not event.taken and not event.tolerated
     if is_item(scope):
-        settle_item(state, scope, visit, "Failed", None, 0, event)
+        # Only the failure that decides the outcome can be uncaught.
+        uncaught = uncaught and _decides(plan, state, scope)
+    visit = visit_of(state, at)
+    phase = visit.phase
+    close_visit(plan, state, scope, at, task="Failed", keep=uncaught)
+    if uncaught:
+        before = None if is_item(scope) else scope.settled.get(at.step)
+        scope.fallen[at.step, at.visit] = Fallen(visit=visit, phase=phase, before=before)
+    else:
+        drop_inner(state, visit)
+    if is_item(scope):
+        settle_child(state, scope, "Failed", failure=event.failure, keep=uncaught)
     else:
         # What the attempt returned: in its grace, or before `assign` or `next` failed.
         late = visit if event.output is None and event.extracts is None else event
@@ -148,9 +215,23 @@ def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
         )
         settle_step(plan, scope, at, settled)
         arrive(plan, scope, event.taken)
-        if not event.taken and not event.tolerated:
+        if uncaught:
             scope.failing = event.failure
     open_all(plan, state, event.activated)
+
+
+def _decides(plan: Plan, state: ExecutionState, scope: ScopeState) -> bool:
+    """Whether one more failure settles the outcome of what opened an item or a branch."""
+    _, owner = owner_of(state, scope)
+    items = owner.items
+    assert items is not None
+    if items.closing:
+        return False
+    step = plan.steps[owner.step]
+    return outcome_of(step, items.width, items.completed, items.failed + 1) is False
+
+
+# -- attempts
 
 
 def _attempt_started(plan: Plan, state: ExecutionState, event: AttemptStarted) -> None:
@@ -159,20 +240,37 @@ def _attempt_started(plan: Plan, state: ExecutionState, event: AttemptStarted) -
 
 def _attempt_failed(plan: Plan, state: ExecutionState, event: AttemptFailed) -> None:
     visit = visit_of(state, event.at)
+    if visit.task is not None:
+        change = TaskChange(at=event.at, visit=visit, status="Completed")
+        state.task_changes.append(change)
+        visit.task = None
     visit.failures += 1
     visit.attempt += 1
     visit.failure = visit.output = visit.extracts = None
     visit.output_bytes = 0
     visit.started = False
     state.ready.pop((event.at.scope, event.at.step, event.at.visit), None)
+    drop_inner(state, visit)
+    visit.items = None
     set_phase(state, visit, "backoff")
+    visit.child = None
     set_due(state, event.at, visit, event.retry_at_ms)
+    give_back(plan, state, visit)
 
 
 def _retry_due(plan: Plan, state: ExecutionState, event: RetryDue) -> None:
     visit = visit_of(state, event.at)
     visit.due_at_ms = None
-    set_phase(state, visit, "running")
+    begin(plan, state, event.at, visit)
+
+
+def _scopes_opened(plan: Plan, state: ExecutionState, event: ScopesOpened) -> None:
+    visit = visit_of(state, event.at)
+    if event.failure is not None:
+        visit.failure = event.failure
+        return
+    open_scopes(plan, state, event.at, visit, event.first_scope, event.variables)
+    open_all(plan, state, event.activated)
 
 
 def _attempt_lost(plan: Plan, state: ExecutionState, event: AttemptLost) -> None:
@@ -180,6 +278,8 @@ def _attempt_lost(plan: Plan, state: ExecutionState, event: AttemptLost) -> None
     visit.attempt += 1
     visit.alone = True
     visit.counted_losses += event.counted
+    at = event.at
+    state.begun.append(Address(at.scope, at.step, at.visit, visit.attempt))
 
 
 def _attempt_stopping(plan: Plan, state: ExecutionState, event: AttemptStopping) -> None:
@@ -189,46 +289,6 @@ def _attempt_stopping(plan: Plan, state: ExecutionState, event: AttemptStopping)
         visit.deadline_at_ms = None  # answered; its timer must not fire again
     set_phase(state, visit, "stopping")
     set_due(state, event.at, visit, event.grace_until_ms)
-
-
-def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> None:
-    if event.step is None:
-        state.closing = Closing(failure=event.failure, canceled=event.canceled)
-        closed: Iterable[ScopeState] = list(state.scopes.values())
-    else:
-        assert event.visit is not None
-        foreach = state.scopes[event.scope].active[event.step, event.visit]
-        items = foreach.items
-        assert items is not None
-        items.closing, items.failure = True, event.failure
-        foreach.deadline_at_ms = None  # what it bounds is settled
-        numbers = range(items.first_scope, items.first_scope + items.next_index)
-        closed = [state.scopes[number] for number in numbers if number in state.scopes]
-    withdrawn = {(at.scope, at.step, at.visit) for at in event.withdrawn}
-    for scope in closed:
-        for key, visit in list(scope.active.items()):
-            at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-            if (scope.number, *key) in withdrawn:
-                visit.deadline_at_ms = visit.failure = None
-                if visit.phase != "stopping":
-                    set_phase(state, visit, "stopping")
-                    set_due(state, at, visit, event.grace_until_ms)
-            elif visit.phase == "items":
-                assert visit.items is not None
-                visit.items.closing = True
-                visit.deadline_at_ms = None
-            else:
-                withdraw(plan, state, scope, at)
-    if event.step is None:
-        _withdraw_spent(plan, state, state.scopes[ROOT])
-    refresh_status(state)
-
-
-def _withdraw_spent(plan: Plan, state: ExecutionState, scope: ScopeState) -> None:
-    """In a scope that closes, end each `foreach` whose items have all ended."""
-    for visit in list(scope.active.values()):
-        if visit.items is not None and not visit.items.in_flight:
-            withdraw(plan, state, scope, Address(scope.number, visit.step, visit.visit))
 
 
 def _attempt_ended(plan: Plan, state: ExecutionState, event: AttemptEnded) -> None:
@@ -243,9 +303,237 @@ def _attempt_ended(plan: Plan, state: ExecutionState, event: AttemptEnded) -> No
         state.ready[event.at.scope, event.at.step, event.at.visit] = None
         set_phase(state, visit, "ready")
         return
-    withdraw(plan, state, scope, event.at, event)
-    if state.closing is not None and scope.parent is not None:
-        _withdraw_spent(plan, state, state.scopes[scope.parent[0]])
+    attempt_ended(plan, state, scope, visit, event)
+    refresh_status(state)
+
+
+# -- scopes
+
+
+def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> None:
+    keep = event.failure is not None and not event.canceled
+    scope = state.scopes[event.scope]
+    if event.step is None:
+        scope.closing = Closing(failure=event.failure, canceled=event.canceled)
+        if scope.parent is not None:
+            owner_of(state, scope)[1].deadline_at_ms = None  # what it bounds is settled
+        closed = [scope]
+        if event.scope == ROOT:
+            closed += [each for each in state.scopes.values() if is_side(each)]
+            for each in closed[1:]:
+                each.closing = Closing(failure=event.failure, canceled=event.canceled)
+    else:
+        assert event.visit is not None
+        owner = scope.active[event.step, event.visit]
+        items = owner.items
+        assert items is not None
+        items.closing, items.failure = True, event.failure
+        owner.deadline_at_ms = None
+        closed = inner_scopes(state, owner)
+        for each in closed:
+            if not is_item(each):
+                each.closing = Closing(withdrawn=True)
+    withdraw(
+        plan, state, active_in(closed), grace_until_ms=event.grace_until_ms, keep=keep
+    )
+    refresh_status(state)
+
+
+def is_side(scope: ScopeState) -> bool:
+    """Whether a scope is that of a handler's custom action."""
+    return scope.parent is None and scope.number != ROOT
+
+
+def _branch_completed(plan: Plan, state: ExecutionState, event: BranchCompleted) -> None:
+    scope = state.scopes[event.scope]
+    if scope.parent is None:
+        drop_scope(state, scope)
+        return
+    output = state.resolve(event.output) if event.holds else event.output
+    settle_child(
+        state,
+        scope,
+        "Completed",
+        output=output,
+        output_bytes=event.output_bytes,
+        extracts=event.extracts,
+    )
+
+
+def _branch_failed(plan: Plan, state: ExecutionState, event: BranchFailed) -> None:
+    scope = state.scopes[event.scope]
+    if scope.parent is None:
+        drop_scope(state, scope)
+        return
+    keep = _decides(plan, state, scope)
+    settle_child(state, scope, "Failed", failure=event.failure, keep=keep)
+
+
+def _region_canceling(plan: Plan, state: ExecutionState, event: RegionCanceling) -> None:
+    at = event.at
+    scope = state.scopes[at.scope]
+    visit = scope.active[at.step, at.visit]
+    remember(state, event.message_id)
+    set_phase(state, visit, "canceling")
+    state.ready.pop((at.scope, at.step, at.visit), None)
+    visit.deadline_at_ms = None
+    visit.kept = Kept(
+        output=state.resolve(event.output) if event.holds else event.output,
+        output_bytes=event.output_bytes,
+        extracts=event.extracts,
+        started_at_ms=event.started_at_ms,
+        elapsed_ms=event.elapsed_ms,
+        runner=event.runner,
+        collected=event.collected,
+        message_id=event.message_id,
+        recovered=event.recovered,
+    )
+    scope.canceling.append((at.step, at.visit))
+    give_back(plan, state, visit)
+    step = plan.steps[at.step]
+    _cancel_region(plan, state, scope, step, grace_until_ms=event.grace_until_ms)
+    refresh_status(state)
+
+
+def _cancel_region(
+    plan: Plan,
+    state: ExecutionState,
+    scope: ScopeState,
+    step: StepPlan,
+    *,
+    grace_until_ms: int,
+) -> None:
+    for number in step.cancels:
+        scope.joins.pop(number, None)
+    region = region_of(scope, step)
+    withdraw(plan, state, region, grace_until_ms=grace_until_ms, keep=False)
+
+
+def region_of(scope: ScopeState, step: StepPlan) -> list[tuple[ScopeState, Visit]]:
+    """The active visits that a step's `cancels` names."""
+    return [(scope, visit) for visit in scope.active.values() if visit.step in step.cancels]
+
+
+def _join_reopened(plan: Plan, state: ExecutionState, event: JoinReopened) -> None:
+    del state.scopes[event.scope].joins[event.step]
+
+
+# -- signals, events, people
+
+
+def _signal_kept(plan: Plan, state: ExecutionState, event: SignalKept) -> None:
+    remember(state, event.message_id)
+    signal = Buffered(id=event.message_id, name=event.name, data=event.data, at_ms=event.at_ms)
+    state.signals.setdefault(event.name, []).append(signal)
+    state.signals_kept += 1
+
+
+def _event_kept(plan: Plan, state: ExecutionState, event: EventKept) -> None:
+    remember(state, event.event_id)
+    for id in event.dropped:
+        for name in list(state.events):
+            if drop_buffered(state.events, name, id):
+                state.events_kept -= 1
+    kept = Buffered(
+        id=event.event_id,
+        name=event.name,
+        data=event.data,
+        at_ms=event.published_at_ms,
+        expires_at_ms=event.expires_at_ms,
+    )
+    state.events.setdefault(event.name, []).append(kept)
+    state.events_kept += 1
+
+
+def _handler_fired(plan: Plan, state: ExecutionState, event: HandlerFired) -> None:
+    remember(state, f"{event.event_id}/{event.handler}")
+    for number, plan_scope in event.scopes:
+        state.scopes[number] = ScopeState(number=number, plan_scope=plan_scope)
+        state.next_scope = max(state.next_scope, number + 1)
+    open_all(plan, state, event.activated)
+
+
+def _message_taken(plan: Plan, state: ExecutionState, event: MessageTaken) -> None:
+    remember(state, event.message_id)
+
+
+def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
+    visit = visit_of(state, event.at)
+    state.ready.pop((event.at.scope, event.at.step, event.at.visit), None)
+    drop_inner(state, visit)
+    visit.items = None
+    visit.failure = None
+    give_back(plan, state, visit)
+    task = Task(
+        assignees=event.task.assignees,
+        candidates=event.task.candidates,
+        escalate_at_ms=event.task.escalate_at_ms,
+        opened_at_ms=event.at_ms,
+        clause=event.clause,
+        failure=event.failure,
+    )
+    open_task(state, event.at, visit, task)
+    visit.child = None
+
+
+def _task(state: ExecutionState, at: Address) -> tuple[Visit, Task]:
+    visit = visit_of(state, at)
+    assert visit.task is not None
+    return visit, visit.task
+
+
+def _task_claimed(plan: Plan, state: ExecutionState, event: TaskClaimed) -> None:
+    visit, task = _task(state, event.at)
+    remember(state, event.message_id)
+    task.claimed_by = event.user
+    state.task_changes.append(TaskChange(at=event.at, visit=visit, status="Claimed"))
+
+
+def _task_released(plan: Plan, state: ExecutionState, event: TaskReleased) -> None:
+    visit, task = _task(state, event.at)
+    remember(state, event.message_id)
+    task.claimed_by = None
+    state.task_changes.append(TaskChange(at=event.at, visit=visit, status="Open"))
+
+
+def _task_assigned(plan: Plan, state: ExecutionState, event: TaskAssigned) -> None:
+    visit, task = _task(state, event.at)
+    remember(state, event.message_id)
+    if event.level is None:
+        task.assignees, task.candidates = event.assignees, event.candidates
+        task.claimed_by = None
+    else:
+        # An escalation takes the task from nobody.
+        task.assignees = tuple(dict.fromkeys((*task.assignees, *event.assignees)))
+        task.candidates = tuple(dict.fromkeys((*task.candidates, *event.candidates)))
+        task.level = event.level
+        visit.due_at_ms = None
+        if event.level < len(task.escalate_at_ms):
+            set_due(state, event.at, visit, task.escalate_at_ms[event.level])
+    status = "Open" if task.claimed_by is None else "Claimed"
+    state.task_changes.append(
+        TaskChange(at=event.at, visit=visit, status="Open" if status == "Open" else "Claimed")
+    )
+
+
+# -- the execution
+
+
+def _paused(plan: Plan, state: ExecutionState, event: ExecutionPaused) -> None:
+    remember(state, event.message_id)
+    state.paused = True
+    for scope_number, step, visit_number in list(state.ready):
+        visit = state.scopes[scope_number].active[step, visit_number]
+        if visit.failure is None:  # what has failed goes on to its `on_error`
+            del state.ready[scope_number, step, visit_number]
+            visit.phase = "held"
+    refresh_status(state)
+
+
+def _resumed(plan: Plan, state: ExecutionState, event: ExecutionResumed) -> None:
+    remember(state, event.message_id)
+    state.paused = False
+    resume_all(plan, state)
     refresh_status(state)
 
 
@@ -257,10 +545,14 @@ def _cancel_requested(plan: Plan, state: ExecutionState, event: CancelRequested)
 
 def _redirected(plan: Plan, state: ExecutionState, event: ExecutionRedirected) -> None:
     state.redirected = True
-    state.closing = None
     root = state.scopes[ROOT]
+    root.closing = None
     root.failing, root.terminated = None, False
     root.joins.clear()
+    for fallen in root.fallen.values():
+        drop_inner(state, fallen.visit)
+        let_go(state, fallen.visit)
+    root.fallen.clear()
     if state.deadline_at_ms is not None:
         # Its timer slept while the scope closed. A deadline that has passed bounds no recovery.
         if event.at_ms < state.deadline_at_ms:
@@ -284,13 +576,27 @@ def _execution_canceled(plan: Plan, state: ExecutionState, event: ExecutionCance
     finish(state, event.at_ms, "Canceled")
 
 
-def _join_reopened(plan: Plan, state: ExecutionState, event: JoinReopened) -> None:
-    del state.scopes[event.scope].joins[event.step]
+def _execution_retried(plan: Plan, state: ExecutionState, event: ExecutionRetried) -> None:
+    remember(state, event.message_id)
+    state.run = event.run
+    state.failure = None
+    state.ended_at_ms = None
+    state.redirected = False
+    state.deadline_at_ms = event.deadline_at_ms
+    if event.deadline_at_ms is not None:
+        state.add_timer(event.deadline_at_ms, 0, 0, 0, "deadline")
+    if event.from_step is None:
+        restore(plan, state, dict(event.deadlines))
+    else:
+        start_over(plan, state, plan.steps[event.from_step])
+    open_all(plan, state, event.activated)
 
 
 def _owner_changed(plan: Plan, state: ExecutionState, event: OwnerChanged) -> None:
     for at in event.reissued:
-        visit_of(state, at).attempt += 1
+        visit = visit_of(state, at)
+        visit.attempt += 1
+        state.begun.append(Address(at.scope, at.step, at.visit, visit.attempt))
 
 
 _BOOK: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {
@@ -301,15 +607,30 @@ _BOOK: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {
     AttemptStarted: _attempt_started,
     AttemptFailed: _attempt_failed,
     RetryDue: _retry_due,
+    ScopesOpened: _scopes_opened,
     AttemptLost: _attempt_lost,
     AttemptStopping: _attempt_stopping,
-    ScopeClosing: _scope_closing,
     AttemptEnded: _attempt_ended,
+    ScopeClosing: _scope_closing,
+    BranchCompleted: _branch_completed,
+    BranchFailed: _branch_failed,
+    RegionCanceling: _region_canceling,
+    JoinReopened: _join_reopened,
+    SignalKept: _signal_kept,
+    EventKept: _event_kept,
+    HandlerFired: _handler_fired,
+    MessageTaken: _message_taken,
+    TaskOpened: _task_opened,
+    TaskClaimed: _task_claimed,
+    TaskReleased: _task_released,
+    TaskAssigned: _task_assigned,
+    ExecutionPaused: _paused,
+    ExecutionResumed: _resumed,
     CancelRequested: _cancel_requested,
     ExecutionRedirected: _redirected,
     ExecutionCompleted: _execution_completed,
     ExecutionFailed: _execution_failed,
     ExecutionCanceled: _execution_canceled,
-    JoinReopened: _join_reopened,
+    ExecutionRetried: _execution_retried,
     OwnerChanged: _owner_changed,
 }

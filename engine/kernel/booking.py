@@ -1,18 +1,23 @@
 """What booking consists of: visits open, change their phase, settle and close.
 
-`apply.py` says which of these an event leads to. Counters (`busy`, `stopping`, an item's
-`in_flight`) change only in `open_visit`, `set_phase` and `close_visit`, so that they cannot drift.
+`apply.py` says which of these an event leads to; what a withdrawal does is in `withdrawing.py`,
+semaphores are in `permits.py`. Counters (`busy`, `stopping`) change only in `set_phase` and
+`close_visit`, an item's `in_flight` only where its scope opens and settles, so that they cannot
+drift.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.events import Activation, AttemptEnded, StepFailed
+from heliostat.engine.kernel.events import Activation, Failure
+from heliostat.engine.kernel.names import child_id, wait_key
+from heliostat.engine.kernel.permits import grant, join_queue, leave_queue, release, take
 from heliostat.engine.kernel.state import (
     ITEM_STATUS,
+    Buffered,
     ExecutionState,
     Items,
     Phase,
@@ -20,14 +25,22 @@ from heliostat.engine.kernel.state import (
     Settled,
     SettledStatus,
     Tally,
+    Task,
+    TaskChange,
     Visit,
+    VisitRef,
     Waiting,
 )
 from heliostat.engine.plan.plan import END, EdgeNumber, Plan, StepPlan
-from heliostat.engine.status import ExecutionStatus
+from heliostat.engine.status import ExecutionStatus, TaskStatus
 from heliostat.engine.values import Held, Value
 
 _OUTSTANDING: Final = frozenset(("running", "stopping"))
+SEEN_MAX: Final = 1_000
+"""Ids of messages and events that an execution remembers, so as to know their repetitions."""
+
+
+# -- opening
 
 
 def open_all(plan: Plan, state: ExecutionState, activated: Iterable[Activation]) -> None:
@@ -77,14 +90,38 @@ def open_visit(plan: Plan, state: ExecutionState, activation: Activation) -> Non
             return
     elif activation.skipped or activation.failure is not None:
         pass
-    elif step.kind == "activity":
-        visit.phase = "running"
-        state.busy += 1
+    elif activation.received is not None:
+        visit.received, visit.output = activation.received, activation.output
+        _take_buffered(state, step, activation.received)
+    elif step.kind == "activity" or step.kind == "sub_workflow":
+        begin(plan, state, at, visit)
+        return
+    elif step.kind == "body" or step.kind == "parallel":
+        if activation.first_scope is None:
+            begin(plan, state, at, visit)
+        else:
+            open_scopes(plan, state, at, visit, activation.first_scope, activation.variables)
         return
     elif step.kind == "timer":
         visit.phase = "timer"
         assert activation.due_at_ms is not None
         set_due(state, at, visit, activation.due_at_ms)
+        return
+    elif step.kind == "wait":
+        _open_wait(state, at, visit, step, activation)
+        return
+    elif step.kind == "human":
+        assert activation.task is not None
+        facts = activation.task
+        task = Task(
+            assignees=facts.assignees,
+            candidates=facts.candidates,
+            escalate_at_ms=facts.escalate_at_ms,
+        )
+        open_task(state, at, visit, task)
+        return
+    elif state.paused:
+        visit.phase = "held"
         return
     state.ready[at.scope, at.step, at.visit] = None
 
@@ -104,6 +141,123 @@ def _open_item_scope(state: ExecutionState, activation: Activation) -> ScopeStat
     return scope
 
 
+def begin(plan: Plan, state: ExecutionState, at: Address, visit: Visit) -> None:
+    """Have an attempt, a child or an inner scope begin, now or when it may."""
+    step = plan.steps[at.step]
+    if state.paused:
+        set_phase(state, visit, "held")
+        return
+    if step.uses and not visit.permits:
+        if not take(state, step.uses, plan.semaphores):
+            join_queue(state, step.uses, (at.scope, at.step, at.visit))
+            set_phase(state, visit, "queued")
+            return
+        visit.permits = True
+    run(plan, state, at, visit)
+
+
+def run(plan: Plan, state: ExecutionState, at: Address, visit: Visit) -> None:
+    """Nothing is in the way any more."""
+    step = plan.steps[at.step]
+    attempt = Address(at.scope, at.step, at.visit, visit.attempt)
+    if step.kind == "activity":
+        set_phase(state, visit, "running")
+        state.begun.append(attempt)
+    elif step.child is not None and not step.child.detached:
+        visit.child = child_id(state.execution_id, attempt)
+        set_phase(state, visit, "child")
+        state.begun.append(attempt)
+    else:
+        set_phase(state, visit, "ready")
+        state.ready[at.scope, at.step, at.visit] = None
+
+
+def open_scopes(
+    plan: Plan,
+    state: ExecutionState,
+    at: Address,
+    visit: Visit,
+    first: int,
+    variables: Sequence[dict[str, Value]],
+) -> None:
+    """Open a body's scope, or the scopes of a parallel step's branches."""
+    step = plan.steps[at.step]
+    state.ready.pop((at.scope, at.step, at.visit), None)
+    parent = (at.scope, at.step, at.visit)
+    for index, (number, declared) in enumerate(zip(step.scopes, variables, strict=True)):
+        state.scopes[first + index] = ScopeState(
+            number=first + index,
+            plan_scope=number,
+            parent=parent,
+            index=index if step.kind == "parallel" else None,
+            variables=dict(declared),
+        )
+    state.next_scope = max(state.next_scope, first + len(step.scopes))
+    if step.kind == "body":
+        visit.inner = first
+        set_phase(state, visit, "body")
+        return
+    width = len(step.scopes)
+    visit.items = Items(
+        values=None,
+        width=width,
+        first_scope=first,
+        next_index=width,
+        in_flight=width,
+        outputs=[None] * width,
+        statuses=bytearray(width),
+        names=tuple(plan.scopes[number].name or "" for number in step.scopes),
+    )
+    set_phase(state, visit, "items")
+
+
+def _open_wait(
+    state: ExecutionState, at: Address, visit: Visit, step: StepPlan, activation: Activation
+) -> None:
+    visit.phase = "waiting"
+    for alternative in step.alternatives:
+        if alternative.kind != "timer":
+            open_waits = state.waits.setdefault(wait_key(alternative.kind, alternative.key), {})
+            open_waits[at.scope, at.step, at.visit] = None
+    if activation.due_at_ms is not None:
+        visit.due_name = activation.due_name
+        set_due(state, at, visit, activation.due_at_ms)
+
+
+def open_task(state: ExecutionState, at: Address, visit: Visit, task: Task) -> None:
+    """Ask a person."""
+    visit.task = task
+    set_phase(state, visit, "human")
+    if task.escalate_at_ms:
+        set_due(state, at, visit, task.escalate_at_ms[0])
+    state.task_changes.append(TaskChange(at=at, visit=visit, status="Open"))
+
+
+def _take_buffered(state: ExecutionState, step: StepPlan, id: str) -> None:
+    """A wait took a signal or an event that was kept; of several waits that one decision opened
+    for the same event, each says so."""
+    for alternative in step.alternatives:
+        if alternative.kind == "signal" and drop_buffered(state.signals, alternative.key, id):
+            state.signals_kept -= 1
+        elif alternative.kind == "event" and drop_buffered(state.events, alternative.key, id):
+            state.events_kept -= 1
+
+
+def drop_buffered(buffers: dict[str, list[Buffered]], name: str, id: str) -> bool:
+    """Take one off a buffer; whether it was there."""
+    kept = buffers.get(name)
+    if kept is None:
+        return False
+    left = [each for each in kept if each.id != id]
+    if len(left) == len(kept):
+        return False
+    if left:
+        buffers[name] = left
+    else:
+        del buffers[name]
+    return True
+
+
 def _fire(scope: ScopeState, step: StepPlan) -> None:
     """Take the arrivals that let a join start; a step that was opened directly has none."""
     waiting = scope.joins.get(step.number)
@@ -120,19 +274,102 @@ def _fire(scope: ScopeState, step: StepPlan) -> None:
         del scope.joins[step.number]
 
 
-def close_visit(state: ExecutionState, scope: ScopeState, at: Address) -> Visit:
-    """Take a visit off the active ones: its counters, its place in `ready`, what it held."""
+# -- closing
+
+
+def close_visit(
+    plan: Plan,
+    state: ExecutionState,
+    scope: ScopeState,
+    at: Address,
+    *,
+    task: TaskStatus = "Canceled",
+    keep: bool = False,
+) -> Visit:
+    """Take a visit off the active ones: its counters, its places in queues, what it held.
+
+    Args:
+        task: what becomes of its human task, if it has one.
+        keep: it may be opened again by a retry of the execution: its input stays as it is.
+    """
     visit = scope.active.pop((at.step, at.visit))
-    if visit.phase in _OUTSTANDING:
+    if visit.phase in _OUTSTANDING and visit.child is None:
         state.busy -= 1
         state.stopping -= visit.phase == "stopping"
-    state.ready.pop((at.scope, at.step, at.visit), None)
+    key = (at.scope, at.step, at.visit)
+    state.ready.pop(key, None)
+    step = plan.steps[at.step]
+    if visit.phase == "waiting":
+        close_wait(state, step, key)
+    elif visit.phase == "queued":
+        leave_queue(state, step.uses, key)
+        _let_run(plan, state, grant(state, plan.semaphores))
+    elif visit.phase == "canceling":
+        scope.canceling.remove((at.step, at.visit))
+    if visit.task is not None:
+        now = Address(at.scope, at.step, at.visit, visit.attempt)
+        state.task_changes.append(TaskChange(at=now, visit=visit, status=task))
+    give_back(plan, state, visit)
+    if not keep:
+        let_go(state, visit)
+    return visit
+
+
+def let_go(state: ExecutionState, visit: Visit) -> None:
+    """Nothing of a closed visit is needed again."""
     if visit.holds:
         for held in _helds([visit.input, visit.items.values if visit.items is not None else None]):
             _point(state, held, -1)
     if visit.items is not None:
         visit.items.values = None  # the history has it, and nothing reads it any more
-    return visit
+
+
+def resume_all(plan: Plan, state: ExecutionState) -> None:
+    """A pause is over: what was held begins, and what waits for an instant is booked again."""
+    for scope in list(state.scopes.values()):
+        for visit in list(scope.active.values()):
+            at = Address(scope.number, visit.step, visit.visit)
+            if visit.due_at_ms is not None:
+                state.add_timer(visit.due_at_ms, at.scope, at.step, at.visit, "due")
+            if visit.phase != "held":
+                continue
+            if plan.steps[visit.step].kind in ("decision", "wait"):
+                set_phase(state, visit, "ready")
+                state.ready[at.scope, at.step, at.visit] = None
+            else:
+                begin(plan, state, at, visit)
+    _let_run(plan, state, grant(state, plan.semaphores))
+
+
+def close_wait(state: ExecutionState, step: StepPlan, key: tuple[int, int, int]) -> None:
+    """A wait is open no more."""
+    for alternative in step.alternatives:
+        if alternative.kind == "timer":
+            continue
+        name = wait_key(alternative.kind, alternative.key)
+        open_waits = state.waits.get(name)
+        if open_waits is not None:
+            open_waits.pop(key, None)
+            if not open_waits:
+                del state.waits[name]
+
+
+def give_back(plan: Plan, state: ExecutionState, visit: Visit) -> None:
+    """An attempt is over: its semaphores go to those who waited longest."""
+    if visit.permits:
+        visit.permits = False
+        uses = plan.steps[visit.step].uses
+        _let_run(plan, state, release(state, uses, plan.semaphores))
+
+
+def _let_run(plan: Plan, state: ExecutionState, granted: Iterable[VisitRef]) -> None:
+    for scope_number, step_number, visit_number in granted:
+        visit = state.scopes[scope_number].active[step_number, visit_number]
+        visit.permits = True
+        run(plan, state, Address(scope_number, step_number, visit_number), visit)
+
+
+# -- settling
 
 
 def settle_step(plan: Plan, scope: ScopeState, at: Address, settled: Settled) -> None:
@@ -149,78 +386,76 @@ def settle_step(plan: Plan, scope: ScopeState, at: Address, settled: Settled) ->
 
 
 def is_item(scope: ScopeState) -> bool:
-    """Whether a visit is an item of a `foreach`, in a scope of its own."""
+    """Whether a scope is that of an item: around one visit of a step with `foreach`."""
     return scope.plan_scope is None
 
 
-def items_of(state: ExecutionState, scope: ScopeState) -> Items:
-    """The progress of the `foreach` that opened an item's scope."""
+def owner_of(state: ExecutionState, scope: ScopeState) -> tuple[ScopeState, Visit]:
+    """The visit that opened an inner scope, and the scope where that is active."""
     assert scope.parent is not None
-    parent, step, visit = scope.parent
-    items = state.scopes[parent].active[step, visit].items
-    assert items is not None
-    return items
+    parent = state.scopes[scope.parent[0]]
+    return parent, parent.active[scope.parent[1], scope.parent[2]]
 
 
-def settle_item(
+def settle_child(
     state: ExecutionState,
     scope: ScopeState,
-    visit: Visit,
     status: SettledStatus,
-    output: Value,
-    output_bytes: int,
-    event: StepFailed | None = None,
+    *,
+    output: Value = None,
+    output_bytes: int = 0,
+    extracts: dict[str, Value] | None = None,
+    failure: Failure | None = None,
+    keep: bool = False,
 ) -> None:
-    """Book an item's end with its `foreach`; its scope goes."""
-    items = items_of(state, scope)
-    assert scope.index is not None
+    """Book the end of an item or a branch with the visit that opened it; its scope goes.
+
+    Args:
+        keep: the failure of it all may be retried: the scope stays, for that.
+    """
+    _, visit = owner_of(state, scope)
+    items, index = visit.items, scope.index
+    assert items is not None
+    assert index is not None
     items.in_flight -= 1
-    items.statuses[scope.index] = ITEM_STATUS.index(status) + 1
-    items.outputs[scope.index] = output
+    items.statuses[index] = ITEM_STATUS.index(status) + 1
+    items.outputs[index] = output
     items.output_bytes += output_bytes
+    if extracts:
+        items.extracts[index] = extracts
     if status == "Failed":
-        assert event is not None
+        assert failure is not None
         items.failed += 1
-        items.failures[scope.index] = event.failure
+        items.failures[index] = failure
     elif status == "Completed":
         items.completed += 1
+        if items.names:
+            items.order.append(index)
+    if not keep:
+        drop_scope(state, scope)
+
+
+def drop_scope(state: ExecutionState, scope: ScopeState) -> None:
+    """Forget a scope that has ended, and what was kept within it."""
     del state.scopes[scope.number]
+    for fallen in scope.fallen.values():
+        drop_inner(state, fallen.visit)
+        let_go(state, fallen.visit)
 
 
-def keep_item_extracts(
-    state: ExecutionState, scope: ScopeState, extracts: dict[str, Value] | None
-) -> None:
-    """Keep what expressions read of an item's large output."""
-    if extracts:
-        assert scope.index is not None
-        items_of(state, scope).extracts[scope.index] = extracts
-
-
-def withdraw(
-    plan: Plan,
-    state: ExecutionState,
-    scope: ScopeState,
-    at: Address,
-    ended: AttemptEnded | None = None,
-) -> None:
-    """End a visit without a completion; what it returned in its grace can be read."""
-    visit = close_visit(state, scope, at)
-    output = ended.output if ended is not None else None
-    output_bytes = ended.output_bytes if ended is not None else 0
-    if is_item(scope):
-        settle_item(state, scope, visit, "Canceled", output, output_bytes)
-        keep_item_extracts(state, scope, ended.extracts if ended is not None else None)
-        return
-    settled = Settled(
-        visit=at.visit,
-        status="Canceled",
-        output=output,
-        output_bytes=output_bytes,
-        extracts=ended.extracts if ended is not None else None,
-        items=visit.items,
-        collected=visit.items is not None,
-    )
-    settle_step(plan, scope, at, settled)
+def drop_inner(state: ExecutionState, visit: Visit) -> None:
+    """Forget the scopes that a visit had opened and that are still there."""
+    if visit.inner is not None:
+        inner = state.scopes.get(visit.inner)
+        if inner is not None:
+            drop_scope(state, inner)
+        visit.inner = None
+    if visit.items is not None:
+        first = visit.items.first_scope
+        for number in range(first, first + visit.items.next_index):
+            item = state.scopes.get(number)
+            if item is not None:
+                drop_scope(state, item)
 
 
 def arrive(plan: Plan, scope: ScopeState, taken: Iterable[EdgeNumber]) -> None:
@@ -243,9 +478,10 @@ def finish(state: ExecutionState, at_ms: int, status: ExecutionStatus) -> None:
     """The run has reached its terminal state; nothing waits any more."""
     state.status = status
     state.ended_at_ms = at_ms
-    state.closing = None
     state.ready.clear()
     state.timers.clear()
+    state.timers_swept = 0
+    state.paused = False
 
 
 # -- small parts
@@ -259,21 +495,34 @@ def visit_of(state: ExecutionState, at: Address) -> Visit:
 def set_phase(state: ExecutionState, visit: Visit, phase: Phase) -> None:
     """Change what a visit waits for, and the counters with it."""
     before = visit.phase
-    state.busy += (phase in _OUTSTANDING) - (before in _OUTSTANDING)
-    state.stopping += (phase == "stopping") - (before == "stopping")
+    if visit.child is None:
+        state.busy += (phase in _OUTSTANDING) - (before in _OUTSTANDING)
+        state.stopping += (phase == "stopping") - (before == "stopping")
     visit.phase = phase
     refresh_status(state)
 
 
 def refresh_status(state: ExecutionState) -> None:
     """Running while attempts are outstanding or the kernel itself goes on."""
-    state.status = "Running" if state.busy or state.ready else "Waiting"
+    if state.paused and state.closing is None:
+        state.status = "Paused"
+    else:
+        state.status = "Running" if state.busy or state.ready else "Waiting"
 
 
 def set_due(state: ExecutionState, at: Address, visit: Visit, instant: int) -> None:
     """Book the instant that a visit waits for."""
     visit.due_at_ms = instant
     state.add_timer(instant, at.scope, at.step, at.visit, "due")
+
+
+def remember(state: ExecutionState, id: str | None) -> None:
+    """Know a message or an event when it comes again."""
+    if id is None:
+        return
+    state.seen[id] = None
+    if len(state.seen) > SEEN_MAX:
+        del state.seen[next(iter(state.seen))]
 
 
 def declaring(state: ExecutionState, scope: ScopeState, name: str) -> ScopeState:
@@ -300,7 +549,9 @@ def _point(state: ExecutionState, held: Held, change: int) -> None:
     if held.at is None:
         return
     scope_number, step, visit = held.at
-    scope = state.scopes[scope_number]
+    scope = state.scopes.get(scope_number)
+    if scope is None:
+        return  # the scope went, and what pointed into it goes with it
     settled = scope.settled.get(step)
     if settled is not None and settled.visit == visit:
         settled.holders += change
