@@ -141,7 +141,7 @@ class Launcher:
 
     async def launch(self, body: bytes) -> bytes:
         """Make attempts; returns when their tasks are submitted."""
-        request = unpack(body, Launch)
+        request = unpack(body, Launch, sealed=True)
         self._host(request.incarnation)
         for assignment in request.assignments:
             attempt = (assignment.key, assignment.at)

@@ -12,18 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from ..errors import ExpressionError
-from ..values import Json, Value
+from ..values import Json, Sealed, Value
 from .ast import Call, Node, Path, Span, children
 from .compile import boolean, compile_expression, is_constant, makes_times
 from .context import Context
 from .errors import DataProblems, Failure, Problem, SyntaxProblem
 from .limits import DEPTH_MAX
 from .parse import parse
+from .roots import entry
 from .values import Run, as_text, new_budget, resting
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -98,15 +99,17 @@ class Expression:
 
 
 class Template:
-    """Text with expressions in it; its value is a string."""
+    """Text with expressions in it; its value is a string, or sealed where a secret is in it."""
 
-    __slots__ = ("_runs", "parts", "source")
+    __slots__ = ("_join", "_runs", "parts", "source")
 
     def __init__(self, source: str, parts: tuple[str | Expression, ...]) -> None:
         self.source, self.parts = source, parts
         self._runs = [part if isinstance(part, str) else _printing(part) for part in parts]
+        secret = any(_names_secret(each.ast) for each in self.expressions)
+        self._join: Callable[[list[Any]], str | Sealed] = Sealed.joined if secret else "".join
 
-    def evaluate(self, context: Context) -> str:
+    def evaluate(self, context: Context) -> str | Sealed:
         """The text.
 
         Raises:
@@ -114,9 +117,9 @@ class Template:
         """
         return self.run(context, new_budget())
 
-    def run(self, context: Context, budget: list[int]) -> str:
+    def run(self, context: Context, budget: list[int]) -> str | Sealed:
         """As `evaluate`, within what is left of a field's budget."""
-        return "".join(
+        return self._join(
             [run if type(run) is str else run(context, budget) for run in self._runs]  # type: ignore[operator]  # strings apart, they are closures
         )
 
@@ -348,6 +351,13 @@ def _uses_place(node: Node) -> bool:
     return any(map(_uses_place, children(node)))
 
 
+def _names_secret(node: Node) -> bool:
+    """Whether a secret may be the value of an expression; what operates on one has no value."""
+    if isinstance(node, Path):
+        return node.root == "$" and entry(node).root == "secrets"
+    return any(map(_names_secret, children(node)))
+
+
 def _trimmed(source: str) -> Span:
     start = len(source) - len(source.lstrip())
     return start, max(start, len(source.rstrip()))
@@ -379,12 +389,14 @@ def _closing(source: str, opening: int) -> int:
 def _printing(expression: Expression) -> Run:
     run, source, span = expression._run, expression.source, expression.ast.span
 
-    def printed(context: Context, budget: list[int]) -> str:
+    def printed(context: Context, budget: list[int]) -> str | Sealed:
         value = run(context, budget)
         if type(value) is str:
             budget[1] -= len(value)
             if budget[1] >= 0:
                 return value
+        if type(value) is Sealed:
+            return value
         try:
             if value is None:
                 raise Failure("null cannot stand in a text: use `default`")

@@ -20,8 +20,8 @@ SNAPSHOT_FORMAT: Final = 1
 the events can always be folded again."""
 
 _encode: Final = encoder().encode
-_event_decoder: Final = decoder(ExecutionEvent)
-_snapshot_decoder: Final = decoder(ExecutionState)
+_event_decoder: Final = decoder(ExecutionEvent, sealed=True)
+_snapshot_decoder: Final = decoder(ExecutionState, sealed=True)
 
 
 def encode_event(event: ExecutionEvent) -> bytes:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from heliostat.engine.calendars import Calendars
 from heliostat.engine.expressions import MISSING, Instant, Missing
 from heliostat.engine.identity import Address, ExecutionKey, idempotency_key
 from heliostat.engine.kernel.events import Failure
@@ -23,7 +24,7 @@ from heliostat.engine.kernel.state import (
     Settled,
 )
 from heliostat.engine.plan.plan import Plan
-from heliostat.engine.values import Held, Json, Reference, Value
+from heliostat.engine.values import SECRETS, Held, Json, Reference, Value
 
 _ITEM_PATH: Final = re.compile(r"\$\[(\d+|\*)\](.*)", re.DOTALL)
 _BRANCH_PATH: Final = re.compile(r"\$\.([A-Za-z_]\w*)(.*)", re.DOTALL)
@@ -108,6 +109,7 @@ class ScopeContext:
     """A `Context` (engine/expressions) over an execution's state, seen from a scope instance."""
 
     __slots__ = (
+        "_around",
         "_at",
         "_field",
         "_item",
@@ -136,10 +138,11 @@ class ScopeContext:
         overlay: Overlay | None = None,
         error: Mapping[str, Value] | None = None,
         event: Value | None = None,
+        around: tuple[int, Mapping[str, Value]] | None = None,
     ) -> None:
         self._plan, self._state, self._scope, self.now_ms = plan, state, scope, now_ms
         self._settling, self._overlay = settling, overlay
-        self._vars = variables
+        self._vars, self._around = variables, around
         self._item: tuple[Value, int | None] | None = None
         self.output: Value = settling[1].value if settling is not None else None
         self.error, self.event = error, event
@@ -159,7 +162,18 @@ class ScopeContext:
             overlay=self._overlay,
             error=self.error,
             event=self.event,
+            around=self._around,
         ).seeded(self._at, self._field)
+
+    def at_item(self, index: int, item: Value, alias: str | None) -> None:
+        """Move to where an item of a `foreach` of this scope sees the world from."""
+        self._item = (item, index)
+        if alias is not None:
+            self._vars = {**self.vars, alias: item}
+
+    def copy(self) -> ScopeContext:
+        """The same place, to be moved on its own."""
+        return self.with_variables({})
 
     def inside(self, scope: ScopeState, overlay: Overlay) -> ScopeContext:
         """The world as it is seen from a scope that opens within this one."""
@@ -171,7 +185,13 @@ class ScopeContext:
             settling=self._settling,
             overlay=overlay,
             event=self.event,
+            around=(self._scope.number, self.vars),
         )
+
+    @property
+    def calendars(self) -> Calendars:
+        """Those that the version knows."""
+        return self._plan.calendars
 
     @property
     def vars(self) -> Mapping[str, Value]:
@@ -186,6 +206,9 @@ class ScopeContext:
             return scope.variables
         layers: list[Mapping[str, Value]] = []
         for each in self._outwards():
+            if self._around is not None and each.number == self._around[0]:
+                layers.append(self._around[1])  # with what the decision under way assigns
+                break
             if each.plan_scope is not None:
                 layers.append(each.variables)
                 continue
