@@ -7,7 +7,16 @@ named here or a `Refusal`; `answer` takes the two apart.
     start_many        StartMany           StartAnswers
     watch             Watch               WatchAnswers
     results(client)   the client's id     a stream of ResultBatch
-    cancel            CancelRequest       CancelAccepted
+    cancel            CancelRequest       Accepted
+    pause             PauseRequest        Accepted
+    resume            ResumeRequest       Accepted
+    retry             RetryRequest        Accepted
+    signal            SignalRequest       Accepted
+    act_on_task       TaskActionRequest   Accepted
+    publish           PublishRequest      EventAccepted
+    list_tasks        TaskQuery           TaskInfos
+    get_task          TaskRequest         TaskInfo
+    deliver           Deliveries          DeliveryAnswers (between hosts)
     status            ExecutionKey        ExecutionView
     history           HistoryRequest      HistoryPage
     list_executions   ExecutionQuery      ExecutionPage
@@ -27,18 +36,13 @@ import msgspec
 from msgspec import Struct
 
 from heliostat.actors.calls import unpack
-from heliostat.actors.host.api import Ended, Refusal
+from heliostat.actors.host.api import Accepted, Ended, Refusal
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.status import ExecutionStatus
 
 _T = TypeVar("_T")
 
 
-class CancelAccepted(Struct, frozen=True, kw_only=True):
-    """The request is durable, now or by an earlier one with its id; the end follows."""
-
-    key: ExecutionKey
-    status: ExecutionStatus
+CancelAccepted = Accepted
 
 
 class ResultBatch(Struct, frozen=True, kw_only=True):
