@@ -35,6 +35,7 @@ from heliostat.engine.kernel.booking import (
     set_phase,
     settle_child,
     settle_step,
+    task_changed,
     visit_of,
 )
 from heliostat.engine.kernel.events import (
@@ -85,11 +86,10 @@ from heliostat.engine.kernel.state import (
     ScopeState,
     Settled,
     Task,
-    TaskChange,
     Visit,
 )
 from heliostat.engine.kernel.withdrawing import active_in, attempt_ended, inner_scopes, withdraw
-from heliostat.engine.plan.plan import Plan, StepPlan
+from heliostat.engine.plan.plan import Plan, StepNumber, StepPlan
 
 CANCEL_IDS_MAX: Final = 16
 """Ids of cancel requests that are remembered; one decides, the others are repetitions."""
@@ -98,6 +98,7 @@ CANCEL_IDS_MAX: Final = 16
 def apply(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> None:
     """Book one fact. Raises `KeyError` where it does not fit the state: the journal is corrupt."""
     state.seq += 1
+    state.at_ms = event.at_ms
     _BOOK[type(event)](plan, state, event)
 
 
@@ -161,10 +162,7 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
             # A new list: the old one may be a constant of the plan, or part of a recorded input.
             variables = declaring(state, scope, name).variables
             variables[name] = [*variables[name], value]
-        for number in event.skipped:
-            nth = scope.visits[number] = scope.visits.get(number, 0) + 1
-            skipped = Settled(visit=nth, status="Skipped")
-            settle_step(plan, scope, Address(at.scope, number, nth), skipped)
+        _skip(plan, scope, event.skipped)
         arrive(plan, scope, event.taken)
         if step.terminate:
             scope.terminated = True
@@ -240,10 +238,10 @@ def _attempt_started(plan: Plan, state: ExecutionState, event: AttemptStarted) -
 
 def _attempt_failed(plan: Plan, state: ExecutionState, event: AttemptFailed) -> None:
     visit = visit_of(state, event.at)
-    if visit.task is not None:
-        change = TaskChange(at=event.at, visit=visit, status="Completed")
-        state.task_changes.append(change)
-        visit.task = None
+    remember(state, event.message_id)
+    if visit.phase == "human":
+        task_changed(state, event.at, visit, "Completed")
+    visit.task = None
     visit.failures += 1
     visit.attempt += 1
     visit.failure = visit.output = visit.extracts = None
@@ -278,8 +276,6 @@ def _attempt_lost(plan: Plan, state: ExecutionState, event: AttemptLost) -> None
     visit.attempt += 1
     visit.alone = True
     visit.counted_losses += event.counted
-    at = event.at
-    state.begun.append(Address(at.scope, at.step, at.visit, visit.attempt))
 
 
 def _attempt_stopping(plan: Plan, state: ExecutionState, event: AttemptStopping) -> None:
@@ -333,9 +329,7 @@ def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> No
         for each in closed:
             if not is_item(each):
                 each.closing = Closing(withdrawn=True)
-    withdraw(
-        plan, state, active_in(closed), grace_until_ms=event.grace_until_ms, keep=keep
-    )
+    withdraw(plan, state, active_in(closed), grace_until_ms=event.grace_until_ms, keep=keep)
     refresh_status(state)
 
 
@@ -392,6 +386,7 @@ def _region_canceling(plan: Plan, state: ExecutionState, event: RegionCanceling)
     give_back(plan, state, visit)
     step = plan.steps[at.step]
     _cancel_region(plan, state, scope, step, grace_until_ms=event.grace_until_ms)
+    _skip(plan, scope, event.skipped)
     refresh_status(state)
 
 
@@ -407,6 +402,14 @@ def _cancel_region(
         scope.joins.pop(number, None)
     region = region_of(scope, step)
     withdraw(plan, state, region, grace_until_ms=grace_until_ms, keep=False)
+
+
+def _skip(plan: Plan, scope: ScopeState, steps: tuple[StepNumber, ...]) -> None:
+    """Steps of a DAG that were cancelled before they could start."""
+    for number in steps:
+        nth = scope.visits[number] = scope.visits.get(number, 0) + 1
+        skipped = Settled(visit=nth, status="Skipped")
+        settle_step(plan, scope, Address(scope.number, number, nth), skipped)
 
 
 def region_of(scope: ScopeState, step: StepPlan) -> list[tuple[ScopeState, Visit]]:
@@ -472,8 +475,12 @@ def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
         clause=event.clause,
         failure=event.failure,
     )
-    open_task(state, event.at, visit, task)
+    if event.deadline_at_ms is not None:
+        visit.deadline_at_ms = event.deadline_at_ms
+        at = event.at
+        state.add_timer(event.deadline_at_ms, at.scope, at.step, at.visit, "deadline")
     visit.child = None
+    open_task(state, event.at, visit, task)
 
 
 def _task(state: ExecutionState, at: Address) -> tuple[Visit, Task]:
@@ -486,14 +493,14 @@ def _task_claimed(plan: Plan, state: ExecutionState, event: TaskClaimed) -> None
     visit, task = _task(state, event.at)
     remember(state, event.message_id)
     task.claimed_by = event.user
-    state.task_changes.append(TaskChange(at=event.at, visit=visit, status="Claimed"))
+    task_changed(state, event.at, visit, "Claimed")
 
 
 def _task_released(plan: Plan, state: ExecutionState, event: TaskReleased) -> None:
     visit, task = _task(state, event.at)
     remember(state, event.message_id)
     task.claimed_by = None
-    state.task_changes.append(TaskChange(at=event.at, visit=visit, status="Open"))
+    task_changed(state, event.at, visit, "Open")
 
 
 def _task_assigned(plan: Plan, state: ExecutionState, event: TaskAssigned) -> None:
@@ -510,10 +517,7 @@ def _task_assigned(plan: Plan, state: ExecutionState, event: TaskAssigned) -> No
         visit.due_at_ms = None
         if event.level < len(task.escalate_at_ms):
             set_due(state, event.at, visit, task.escalate_at_ms[event.level])
-    status = "Open" if task.claimed_by is None else "Claimed"
-    state.task_changes.append(
-        TaskChange(at=event.at, visit=visit, status="Open" if status == "Open" else "Claimed")
-    )
+    task_changed(state, event.at, visit, "Open" if task.claimed_by is None else "Claimed")
 
 
 # -- the execution
@@ -596,7 +600,6 @@ def _owner_changed(plan: Plan, state: ExecutionState, event: OwnerChanged) -> No
     for at in event.reissued:
         visit = visit_of(state, at)
         visit.attempt += 1
-        state.begun.append(Address(at.scope, at.step, at.visit, visit.attempt))
 
 
 _BOOK: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {

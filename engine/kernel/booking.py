@@ -84,7 +84,7 @@ def open_visit(plan: Plan, state: ExecutionState, activation: Activation) -> Non
             outputs=[None] * activation.width,
             statuses=bytearray(activation.width),
         )
-        state.next_scope += activation.width
+        state.next_scope = max(state.next_scope, (activation.first_scope or 0) + activation.width)
         if activation.width:
             visit.phase = "items"
             return
@@ -117,6 +117,7 @@ def open_visit(plan: Plan, state: ExecutionState, activation: Activation) -> Non
             assignees=facts.assignees,
             candidates=facts.candidates,
             escalate_at_ms=facts.escalate_at_ms,
+            opened_at_ms=state.at_ms,
         )
         open_task(state, at, visit, task)
         return
@@ -163,7 +164,11 @@ def run(plan: Plan, state: ExecutionState, at: Address, visit: Visit) -> None:
     if step.kind == "activity":
         set_phase(state, visit, "running")
         state.begun.append(attempt)
-    elif step.child is not None and not step.child.detached:
+    elif step.child is not None and step.child.detached:
+        visit.detached = child_id(state.execution_id, attempt)
+        set_phase(state, visit, "ready")
+        state.ready[at.scope, at.step, at.visit] = None
+    elif step.child is not None:
         visit.child = child_id(state.execution_id, attempt)
         set_phase(state, visit, "child")
         state.begun.append(attempt)
@@ -225,12 +230,27 @@ def _open_wait(
 
 
 def open_task(state: ExecutionState, at: Address, visit: Visit, task: Task) -> None:
-    """Ask a person."""
+    """Ask a person, or hold the question while the execution is paused."""
     visit.task = task
+    if state.paused:
+        set_phase(state, visit, "held")
+        return
     set_phase(state, visit, "human")
-    if task.escalate_at_ms:
-        set_due(state, at, visit, task.escalate_at_ms[0])
-    state.task_changes.append(TaskChange(at=at, visit=visit, status="Open"))
+    task.deadline_at_ms = visit.deadline_at_ms
+    if task.level < len(task.escalate_at_ms):
+        set_due(state, at, visit, task.escalate_at_ms[task.level])
+    task_changed(state, at, visit, "Open")
+
+
+def task_changed(state: ExecutionState, at: Address, visit: Visit, status: TaskStatus) -> None:
+    """Have it told that a human task is another one now."""
+    task = visit.task
+    assert task is not None
+    now = Address(at.scope, at.step, at.visit, visit.attempt)
+    shown = state.resolve(visit.input) if visit.holds else visit.input
+    state.task_changes.append(
+        TaskChange(at=now, task=task, status=status, at_ms=state.at_ms, shown=shown)
+    )
 
 
 def _take_buffered(state: ExecutionState, step: StepPlan, id: str) -> None:
@@ -306,9 +326,8 @@ def close_visit(
         _let_run(plan, state, grant(state, plan.semaphores))
     elif visit.phase == "canceling":
         scope.canceling.remove((at.step, at.visit))
-    if visit.task is not None:
-        now = Address(at.scope, at.step, at.visit, visit.attempt)
-        state.task_changes.append(TaskChange(at=now, visit=visit, status=task))
+    if visit.phase == "human":
+        task_changed(state, at, visit, task)
     give_back(plan, state, visit)
     if not keep:
         let_go(state, visit)
@@ -333,7 +352,9 @@ def resume_all(plan: Plan, state: ExecutionState) -> None:
                 state.add_timer(visit.due_at_ms, at.scope, at.step, at.visit, "due")
             if visit.phase != "held":
                 continue
-            if plan.steps[visit.step].kind in ("decision", "wait"):
+            if visit.task is not None:
+                open_task(state, at, visit, visit.task)
+            elif plan.steps[visit.step].kind in ("decision", "wait"):
                 set_phase(state, visit, "ready")
                 state.ready[at.scope, at.step, at.visit] = None
             else:

@@ -55,6 +55,9 @@ def fold(
     folded = state if state is not None else ExecutionState()
     for body in events:
         apply(plan, folded, decode_event(body))
+    # What these say has been done, or `outstanding` says it again.
+    folded.begun.clear()
+    folded.task_changes.clear()
     return folded
 
 

@@ -57,7 +57,6 @@ class Activation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     variables: tuple[dict[str, Value], ...] = ()  # of those scopes, in order, as they begin
     due_name: str | None = None  # of a wait: the alternative that `due_at_ms` belongs to
     task: TaskFacts | None = None
-    child: str | None = None  # the id of the execution that a `sub_workflow` starts
     received: str | None = None  # a wait that a signal or event kept for it ends at once: its id
     output: Value = None  # of such a wait
     parent: tuple[int, int, int] | None = None  # of an item: the `foreach` visit that opens it
@@ -169,6 +168,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt.failed"):
     started_at_ms: int | None = None
     elapsed_ms: int | None = None
     retry_at_ms: int
+    message_id: str | None = None  # of the submission in which a person said so
 
 
 class RetryDue(Event, frozen=True, kw_only=True, tag="attempt.retry_due"):
@@ -266,6 +266,7 @@ class RegionCanceling(Event, frozen=True, kw_only=True, tag="region.canceling"):
     holds: bool = False
     message_id: str | None = None
     recovered: Failure | None = None
+    skipped: tuple[StepNumber, ...] = ()  # of a DAG: cancelled before they could start
     withdrawn: tuple[Address, ...] = ()
     grace_until_ms: int = 0
 
@@ -340,6 +341,7 @@ class TaskOpened(Event, frozen=True, kw_only=True, tag="task.opened"):
     failure: Failure
     clause: int  # of the step's `on_error`
     task: TaskFacts
+    deadline_at_ms: int | None = None  # for the person
 
 
 class ExecutionPaused(Event, frozen=True, kw_only=True, tag="execution.paused"):

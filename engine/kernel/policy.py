@@ -65,13 +65,15 @@ def matching(
     context: ScopeContext,
     *,
     output_allowed: bool = True,
-    next_only: bool = False,
+    once_only: bool = False,
+    people_allowed: bool = True,
 ) -> ErrorClause | None:
     """The first clause that fits, or None.
 
     Args:
         output_allowed: False behind the output, in `assign` or `next`: no other value helps there.
-        next_only: of a `foreach` that fails with what an item's own clauses have seen already.
+        once_only: of a `foreach` that fails with what an item's own clauses have seen already.
+        people_allowed: False where a person was asked and did not answer in time.
 
     Raises:
         ExpressionError: the `when` of a clause that fits by name has no value.
@@ -85,7 +87,9 @@ def matching(
             continue
         if clause.output is not None and not output_allowed:
             continue
-        if clause.edge is None and next_only:
+        if clause.edge is None and clause.human is None and once_only:
+            continue
+        if clause.human is not None and not people_allowed:
             continue
         if clause.when is not None and not clause.when.test(context):
             continue

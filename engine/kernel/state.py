@@ -116,6 +116,7 @@ class Task(Struct, kw_only=True, omit_defaults=True):
     level: int = 0  # escalations so far
     claimed_by: str | None = None
     opened_at_ms: int = 0
+    deadline_at_ms: int | None = None
     clause: int | None = None  # of `on_error`: a person decides about a failure
     failure: Failure | None = None  # that one
 
@@ -124,8 +125,10 @@ class TaskChange(Struct, kw_only=True):
     """A human task that an event opened, changed or ended."""
 
     at: Address
-    visit: Visit
+    task: Task
     status: TaskStatus
+    at_ms: int
+    shown: Value = None  # what the person is shown
 
 
 class Kept(Struct, kw_only=True, omit_defaults=True):
@@ -169,7 +172,8 @@ class Visit(Struct, kw_only=True, omit_defaults=True):
     kept_phase: Phase | None = None  # of one withdrawn by a failure: what it waited for before
     permits: bool = False  # it holds the semaphores of its step's `uses`
     due_name: str | None = None  # of a wait: the alternative that `due_at_ms` belongs to
-    child: str | None = None  # the id of the execution that it started
+    child: str | None = None  # the id of the execution that it started and waits for
+    detached: str | None = None  # the id of the execution that it is to start
     task: Task | None = None
     kept: Kept | None = None
     received: str | None = None  # a wait that is over before it began: the message's id
@@ -272,6 +276,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     extracts: dict[str, Value] | None = None
     tags: dict[str, str] = {}
     created_at_ms: int = 0
+    at_ms: int = 0  # of the latest event
     ended_at_ms: int | None = None
     output: Value = None  # as recorded: may be `Held`
     failure: Failure | None = None

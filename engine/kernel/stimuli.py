@@ -26,6 +26,7 @@ class Start(Stimulus, frozen=True, kw_only=True):
     extracts: dict[str, Value] | None = None
     tags: dict[str, str] = {}
     parent: Parent | None = None
+    message_id: str | None = None  # of the `StartChild` it came with
 
 
 class StepReturned(Stimulus, frozen=True, kw_only=True):

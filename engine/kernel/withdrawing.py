@@ -48,10 +48,10 @@ def withdraw(
     for scope, visit in marked:
         _mark(state, scope, visit, keep=keep)
     # First those that wait for a semaphore, so that none is handed to one that ends as well.
-    for scope, visit in list(_within(state, marked)):
+    for scope, visit in list(within(state, marked)):
         if visit.phase == "queued":
             _end(plan, state, scope, visit)
-    for scope, visit in list(_within(state, marked)):
+    for scope, visit in list(within(state, marked)):
         if scope.active.get((visit.step, visit.visit)) is visit:
             _stop(plan, state, scope, visit, grace_until_ms)
 
@@ -75,12 +75,12 @@ def inner_scopes(state: ExecutionState, visit: Visit) -> list[ScopeState]:
     return [state.scopes[number] for number in numbers if number in state.scopes]
 
 
-def _within(
+def within(
     state: ExecutionState, visits: Iterable[tuple[ScopeState, Visit]]
 ) -> Iterator[tuple[ScopeState, Visit]]:
     """Visits and all within them, inner ones first."""
     for scope, visit in visits:
-        yield from _within(state, active_in(inner_scopes(state, visit)))
+        yield from within(state, active_in(inner_scopes(state, visit)))
         yield scope, visit
 
 

@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from heliostat.engine.calendars import Calendars
 from heliostat.engine.expressions import Data, Expression, Read
 from heliostat.engine.values import Json
 
@@ -166,6 +167,7 @@ class Human:
     form: Mapping[str, Json] | None = None
     validate: Validate | None = None  # of the form
     escalations: tuple[Escalation, ...] = ()  # in order of time
+    deadline: Data | None = None  # for the person, where a clause of `on_error` asks one
     point: str | None = None  # the intervention point's id
 
 
@@ -231,6 +233,7 @@ class StepPlan:
     id: str
     scope: ScopeNumber
     kind: StepKind
+    name: str | None = None  # for people
     type: str = ""  # as written: tells a script and a service call from an activity
     scopes: tuple[ScopeNumber, ...] = ()  # a body's one; of a parallel its branches, in order
     # once per visit
@@ -316,6 +319,8 @@ class Plan:
     handled: frozenset[str] = frozenset()
     """Types of the events that a handler looks at."""
     input_reads: tuple[Read, ...] = ()
+    calendars: Calendars = field(default_factory=dict)
+    """Those that deadlines name, as they were when the version was registered."""
     code: str | None = None  # the blob with the modules shipped with this version
     tags: Mapping[str, str] = field(default_factory=dict)
     step_by_id: Mapping[str, StepNumber] = field(default_factory=dict)
