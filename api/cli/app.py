@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Final
 
@@ -56,6 +58,9 @@ def app() -> None:
 
 for command in (up, down, status, run, workflow, demo):
     app.add_command(command)
+for name in ("simulate", "schema"):  # one command a module, of the module's name
+    if find_spec(f"heliostat.api.cli.{name}") is not None:
+        app.add_command(getattr(import_module(f"heliostat.api.cli.{name}"), name))
 
 
 def main(arguments: list[str] | None = None) -> None:
