@@ -528,7 +528,8 @@ def _paused(plan: Plan, state: ExecutionState, event: ExecutionPaused) -> None:
     state.paused = True
     for scope_number, step, visit_number in list(state.ready):
         visit = state.scopes[scope_number].active[step, visit_number]
-        if visit.failure is None:  # what has failed goes on to its `on_error`
+        # What has failed goes on to its `on_error`; what is over goes on to what follows.
+        if visit.failure is None and not visit.skipped and visit.items is None:
             del state.ready[scope_number, step, visit_number]
             visit.phase = "held"
     refresh_status(state)

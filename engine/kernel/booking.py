@@ -323,7 +323,8 @@ def close_visit(
         close_wait(state, step, key)
     elif visit.phase == "queued":
         leave_queue(state, step.uses, key)
-        _let_run(plan, state, grant(state, plan.semaphores))
+        if not visit.withdrawn:
+            hand_on(plan, state)
     elif visit.phase == "canceling":
         scope.canceling.remove((at.step, at.visit))
     if visit.phase == "human":
@@ -359,6 +360,11 @@ def resume_all(plan: Plan, state: ExecutionState) -> None:
                 state.ready[at.scope, at.step, at.visit] = None
             else:
                 begin(plan, state, at, visit)
+    hand_on(plan, state)
+
+
+def hand_on(plan: Plan, state: ExecutionState) -> None:
+    """Give semaphores that are free to those who wait for them."""
     _let_run(plan, state, grant(state, plan.semaphores))
 
 

@@ -119,8 +119,8 @@ def _is_open(state: ExecutionState, scope: ScopeState) -> bool:
     if owner is None:
         return False
     if scope.index is None:
-        return owner.inner == scope.number
-    return owner.items is not None and not owner.items.statuses[scope.index]
+        return owner.phase == "body" and owner.inner == scope.number
+    return owner.phase == "items" and not (owner.items and owner.items.statuses[scope.index])
 
 
 def _quiet(state: ExecutionState, scope: ScopeState) -> bool:

@@ -16,6 +16,7 @@ from heliostat.engine.identity import Address
 from heliostat.engine.kernel.booking import (
     close_visit,
     drop_inner,
+    hand_on,
     is_item,
     owner_of,
     set_due,
@@ -51,6 +52,7 @@ def withdraw(
     for scope, visit in list(within(state, marked)):
         if visit.phase == "queued":
             _end(plan, state, scope, visit)
+    hand_on(plan, state)
     for scope, visit in list(within(state, marked)):
         if scope.active.get((visit.step, visit.visit)) is visit:
             _stop(plan, state, scope, visit, grace_until_ms)
