@@ -77,6 +77,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     key: ExecutionKey
     status: ExecutionStatus
+    run: int = 1  # which one ended: a failed execution may be retried
     output: Value = None
     failure: Failure | None = None
 
