@@ -69,6 +69,9 @@ CODES: Final[dict[str, str]] = {
     "HS306": "the parameter cannot be passed by name",
     "HS307": "the activity is neither `module:function` nor a registered name",
     "HS308": "the options at the function and those of the step contradict each other",
+    # what registration finds in the deployment
+    "HS320": "the workflow, or its version, is not registered",
+    "HS321": "no calendar of this name is configured",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 
