@@ -364,7 +364,7 @@ class _Output(_Stream):
         self._last_was_long = False
 
     def line(self, line: bytes, *, ended: bool) -> None:
-        if self._within_long or not ended:
+        if self._within_long or not ended or len(line) > OUTPUT_BYTES_MAX + 1:
             self.keep_last()
             sys.stdout.write(self.text(line, ended=ended))
             self._within_long, self._last_was_long = not ended, True
