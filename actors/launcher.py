@@ -266,6 +266,7 @@ class Launcher:
             at=assignment.at,
             code=assignment.code,
             input=Raw(encode_value(assignment.input)),
+            secrets_file=settings.secrets_file,
         )
         return self._remote.options(
             name=f"{assignment.key} {assignment.code.step_id}",

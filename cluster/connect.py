@@ -183,6 +183,7 @@ def _client(
         blobs=FileBlobStore(configuration.blobs_path),
         namespace=namespace,
         code_path=code_path(configuration, record),
+        calendars=configuration.calendars,
         embedded=embedded,
         close=close,
     )

@@ -138,9 +138,14 @@ def settings_of(configuration: Configuration, record: DeploymentRecord) -> Setti
             hosts=configuration.hosts,
             runners=configuration.runners or None,
             code=(str(configuration.code),),
+            secrets_file=_text(configuration.secrets_file),
             node_resource=record.node_resource,
         )
     )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def new_record(

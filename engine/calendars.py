@@ -111,7 +111,8 @@ def business_instant(spec: Mapping[str, Any], now_ms: int, calendars: Calendars)
     """When `{business_days: 3, calendar: nyse}`, an evaluated field, is over.
 
     Args:
-        spec: `calendar` may be absent or null, for `DEFAULT_CALENDAR`; other keys are refused.
+        spec: `calendar` may be absent or null, which means `DEFAULT_CALENDAR`; other keys are
+            refused.
 
     Raises:
         CalendarError: naming the key, the value and the cure.
@@ -127,19 +128,17 @@ def business_instant(spec: Mapping[str, Any], now_ms: int, calendars: Calendars)
 
 
 def calendar_named(name: object, calendars: Calendars) -> Calendar:
-    """A calendar of the deployment; `None` names the default one.
+    """A calendar of the deployment; `None` means `DEFAULT_CALENDAR`.
 
     Raises:
         CalendarError: there is none of this name; says which there are.
     """
     if name is None:
-        return calendars.get(DEFAULT_CALENDAR.name, DEFAULT_CALENDAR)
+        return DEFAULT_CALENDAR
     if not isinstance(name, str):
         raise CalendarError(f"`calendar` is {name!r}; write a calendar's name")
     if name in calendars:
         return calendars[name]
-    if name == DEFAULT_CALENDAR.name:
-        return DEFAULT_CALENDAR
     raise CalendarError(
         f"there is no calendar {name!r} in the configuration; {_known(name, calendars)}"
     )

@@ -58,9 +58,11 @@ class Secrets:
         given = self._environment.get(variable_of(name))
         if given is None and self._file is not None:
             given = self._in_file(self._file).get(name)
-        if given:
+        if given and _is_text(given):
             return given
-        what = f"there is no secret {name!r} here" if given is None else f"{name!r} is empty"
+        what = f"there is no secret {name!r} here"
+        if given is not None:
+            what = f"the secret {name!r} is " + ("not UTF-8" if given else "empty")
         where = "name a file by `secrets_file` in the configuration and add it there"
         if self._file is not None:
             where = f"add it to {str(self._file)!r}"
@@ -118,6 +120,15 @@ def _check(found: os.stat_result, path: Path) -> None:
             f"the secrets file {str(path)!r} is open to others (mode "
             f"{stat.S_IMODE(found.st_mode):o}): chmod 600 it"
         )
+
+
+def _is_text(value: str) -> bool:
+    """Environment variables may hold any bytes; those that are no text come as lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Opening:

@@ -165,11 +165,6 @@ class TestBounds:
             business_instant(spec, 0, {"nyse": NYSE})
         assert all(word in str(caught.value) for word in words), str(caught.value)
 
-    def test_the_default_calendar_can_be_set(self) -> None:
-        ours = read_calendar("default", {"weekdays": ["sat"]})
-        end = business_instant({"business_days": 0, "calendar": None}, 0, {"default": ours})
-        assert local(end, "UTC").weekday() == 5
-
 
 class TestReading:
     def test_it_travels_and_stays_the_same(self) -> None:
