@@ -491,9 +491,9 @@ class Client:
         host = self.ask("info", None, HostInfo, timeout=timeout)
         return {"hosts": [to_builtins(host)]}
 
-    async def info_async(self) -> dict[str, Any]:
+    async def info_async(self, timeout: float | None = None) -> dict[str, Any]:  # noqa: ASYNC109 - as `info`
         """`info`, without blocking the event loop."""
-        return await asyncio.to_thread(self.info)
+        return await asyncio.to_thread(self.info, timeout)
 
     # the end of it
 

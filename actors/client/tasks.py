@@ -34,14 +34,19 @@ class Task:
         """All that is known of it, as it was read last."""
 
     @property
-    def id(self) -> str:
-        """Its id, unique in its execution."""
+    def task_id(self) -> str:
+        """Its id, unique in its execution: its address, `scope:step:visit:attempt`."""
         return self.info.task_id
 
     @property
     def execution_id(self) -> str:
         """The execution that waits for it."""
         return self.info.key.execution_id
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of that execution."""
+        return self.info.key.namespace
 
     @property
     def step(self) -> str:
@@ -85,12 +90,12 @@ class Task:
         return self._client.received(self.info.input)
 
     def __repr__(self) -> str:
-        return f"<task {self.id} {self.step} of {self.info.key}: {self.status}>"
+        return f"<task {self.task_id} {self.step} of {self.info.key}: {self.status}>"
 
     def refresh(self) -> Task:
         """Read it again."""
         key = self.info.key
-        request = TaskRequest(key=key, task_id=self.id)
+        request = TaskRequest(key=key, task_id=self.task_id)
         self.info = self._client.ask("get_task", request, TaskInfo, key=key)
         return self
 
@@ -166,10 +171,10 @@ class Task:
 
     def _act(self, verb: TaskVerb, user: str, **more: Any) -> Task:
         if not user:
-            raise InputError(f"say who wants to {verb} task {self.id!r}: `user` is empty")
+            raise InputError(f"say who wants to {verb} task {self.task_id!r}: `user` is empty")
         key = self.info.key
         request = TaskActionRequest(
-            key=key, message_id=new_id(), task_id=self.id, verb=verb, user=user, **more
+            key=key, message_id=new_id(), task_id=self.task_id, verb=verb, user=user, **more
         )
         self._client.ask("act_on_task", request, Accepted, key=key)
         return self.refresh()

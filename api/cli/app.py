@@ -21,9 +21,12 @@ import click
 from heliostat import __version__
 from heliostat.api.cli.demo import demo
 from heliostat.api.cli.deployment import down, status, up
+from heliostat.api.cli.event import event
 from heliostat.api.cli.output import Output
+from heliostat.api.cli.register import register
 from heliostat.api.cli.run import run
-from heliostat.api.cli.workflow import workflow
+from heliostat.api.cli.steering import workflow
+from heliostat.api.cli.task import task
 from heliostat.engine import errors
 from heliostat.engine.errors import HeliostatError
 
@@ -56,7 +59,7 @@ def app() -> None:
     """
 
 
-for command in (up, down, status, run, workflow, demo):
+for command in (up, down, status, register, run, workflow, task, event, demo):
     app.add_command(command)
 for name in ("simulate", "schema"):  # one command a module, of the module's name
     if find_spec(f"heliostat.api.cli.{name}") is not None:

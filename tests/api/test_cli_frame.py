@@ -13,7 +13,7 @@ import click
 import pytest
 
 from heliostat.api.cli.app import app, exit_code, main
-from heliostat.api.cli.run import read_input
+from heliostat.api.cli.inputs import read_value
 from heliostat.engine import errors
 
 ROOT = Path(__file__).parents[2]
@@ -198,11 +198,11 @@ class TestInput:
         (here / "in.json").write_text('{"a": [1, 2]}')
         (here / "in.yaml").write_text("a: [1, 2]\nyes: no\n")
         monkeypatch.setattr("sys.stdin", io.StringIO("3"))
-        assert read_input(None) is None
-        assert read_input('{"a": 1}') == {"a": 1}
-        assert read_input("@in.json") == {"a": [1, 2]}
-        assert read_input("@in.yaml") == {"a": [1, 2], "yes": "no"}
-        assert read_input("-") == 3
+        assert read_value(None, "--input") is None
+        assert read_value('{"a": 1}', "--input") == {"a": 1}
+        assert read_value("@in.json", "--input") == {"a": [1, 2]}
+        assert read_value("@in.yaml", "--input") == {"a": [1, 2], "yes": "no"}
+        assert read_value("-", "--input") == 3
 
     @pytest.mark.parametrize(
         ("content", "words"), [("a: 1\na: 2\n", "in.yaml:2"), ("a: [", "in.yaml")]
@@ -210,4 +210,4 @@ class TestInput:
     def test_a_wrong_file(self, here: Path, content: str, words: str) -> None:
         (here / "in.yaml").write_text(content)
         with pytest.raises(errors.InputError, match=words):
-            read_input("@in.yaml")
+            read_value("@in.yaml", "--input")
