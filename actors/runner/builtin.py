@@ -22,8 +22,8 @@
         │   └── ResponseTooLarge
         └── UnexpectedStatus          above; each status is a class of its own, such as `Status404`
 
-`retry` and `on_error` name any of them. `NEVER_RETRIED` says which a step repeats only where its
-`retry.on` names them. This module is small, for every runner imports it.
+`retry` and `on_error` name any of them. `NEVER_RETRIED` in `engine/builtin.py` says which a step
+repeats only where its `retry.on` names them. This module is small, for every runner imports it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,10 @@ from typing import Final
 
 from msgspec import Struct
 
-SCRIPT_TARGET: Final = "heliostat.actors.runner.scripts:run"
-SERVICE_CALL_TARGET: Final = "heliostat.actors.runner.service_calls:call"
+from heliostat.engine.builtin import TARGETS as BY_TYPE
 
-TARGETS: Final = frozenset({SCRIPT_TARGET, SERVICE_CALL_TARGET})
+TARGETS: Final = frozenset(BY_TYPE.values())
 """Functions that get secrets, run with nothing of the users' importable, and know their step."""
-
-NEVER_RETRIED: Final = ("PermanentServiceError", "SecretMissing")
-"""Errors that another attempt would only repeat."""
 
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 """And every status from 500 on."""

@@ -10,7 +10,7 @@ write to what `evaluate` returns.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -146,13 +146,20 @@ def at_rest(value: Value) -> Value:
 class Data:
     """A data field, compiled. `parts` says which expressions stand where in its tree."""
 
-    __slots__ = ("_hash", "_key", "_parts", "_run", "constant", "value")
+    __slots__ = ("_hash", "_key", "_made", "_parts", "_run", "constant", "value")
 
-    def __init__(self, value: Json, parts: dict[Place, Expression | Template]) -> None:
+    def __init__(
+        self,
+        value: Json,
+        parts: dict[Place, Expression | Template],
+        made: tuple[Callable[..., Data], tuple[Json, ...]] | None = None,
+    ) -> None:
+        """`made` says how to make it anew, where `parse_data` of the value would not."""
         self.value, self._parts = value, parts
+        self._made = made or (parse_data, (value,))
         self.constant = not parts
         # Text tells `1` from `true`; hashed once, as plans look parts of fields up by the field.
-        self._key = repr(value)
+        self._key = repr(value if made is None else made[1])
         self._hash = hash(self._key)
         around = {place[:length] for place in parts for length in range(len(place) + 1)}
         self._run = _tree(value, (), parts, around)
@@ -187,8 +194,8 @@ class Data:
         whole = self._parts.get(())
         return whole if isinstance(whole, Expression) else None
 
-    def __reduce__(self) -> tuple[Callable[[Json], Data], tuple[Json]]:
-        return parse_data, (self.value,)
+    def __reduce__(self) -> tuple[Callable[..., Data], tuple[Json, ...]]:
+        return self._made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Data) and self._key == other._key
@@ -245,6 +252,20 @@ def parse_data(value: Json) -> Data:
     if problems:
         raise DataProblems(tuple(problems))
     return Data(value, parts)
+
+
+def parse_fields(fields: Mapping[str, Json], constants: Mapping[str, Json]) -> Data:
+    """Several data fields as one mapping, in which constants stand as they are.
+
+    Args:
+        constants: never interpolated, whatever they look like.
+
+    Raises:
+        DataProblems: as `parse_data` of `fields` does.
+    """
+    data = parse_data(dict(fields))
+    made = parse_fields, (dict(fields), dict(constants))
+    return Data({**constants, **fields}, dict(data.parts()), made)
 
 
 _WRAP_NEEDED: Final = re.compile(r"\$(?:\.[A-Za-z_]\w*)(?:\.\w+|\[[^\]\s]*\])*")

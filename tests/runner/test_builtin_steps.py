@@ -15,8 +15,8 @@ from heliostat.actors.dispatch.frames import encode_value
 from heliostat.actors.dispatch.protocol import Assignment, Lost, Returned, Stopped
 from heliostat.actors.launching import Launch, Making
 from heliostat.actors.runner.attempt import decoder_telling
-from heliostat.actors.runner.builtin import SCRIPT_TARGET, SERVICE_CALL_TARGET
 from heliostat.engine.authoring.bundle import bundle_modules
+from heliostat.engine.builtin import TARGETS
 from heliostat.engine.values import Sealed
 from tests.runner.conftest import Workshop
 from tests.runner.service import Service, http
@@ -33,7 +33,7 @@ def give_secret(workshop: Workshop) -> None:
 
 
 def script(workshop: Workshop, language: str, source: str, **more: Any) -> Assignment:
-    return workshop.step(SCRIPT_TARGET, input={"language": language, "source": source, **more})
+    return workshop.step(TARGETS["script"], input={"language": language, "source": source, **more})
 
 
 async def test_a_secret_goes_sealed_to_the_runner_and_no_further(workshop: Workshop) -> None:
@@ -41,7 +41,7 @@ async def test_a_secret_goes_sealed_to_the_runner_and_no_further(workshop: Works
     host = await workshop.host()
     with Service([http(200, {"seen": SECRET})]) as service:
         call = {"url": service.url(), "headers": {"Authorization": TOKEN}}
-        assignment = workshop.step(SERVICE_CALL_TARGET, input=call)
+        assignment = workshop.step(TARGETS["service_call"], input=call)
         assert SECRET.encode() not in encode_value(assignment)
         host.pool.send([assignment, script(workshop, "shell", 'echo "\\"$T\\""', env={"T": TOKEN})])
         first, second = await host.hear(2)
@@ -66,7 +66,7 @@ async def test_a_bundles_modules_keep_their_state_around_them(
         host.pool.send(
             [
                 workshop.step("counting:f", code=code),
-                workshop.step(SCRIPT_TARGET, input=python, code=code),
+                workshop.step(TARGETS["script"], input=python, code=code),
             ]
         )
         reports = (await host.hear(2 * number))[-2:]
@@ -96,7 +96,7 @@ async def test_nothing_of_a_script_outlives_its_attempt(
 
 
 def test_the_launcher_passes_sealed_values_on_unopened(workshop: Workshop) -> None:
-    assignment = workshop.step(SERVICE_CALL_TARGET, input={"url": TOKEN})
+    assignment = workshop.step(TARGETS["service_call"], input={"url": TOKEN})
     launch = pack(Launch("i", (assignment,)))
     (again,) = unpack(launch, Launch, sealed=True).assignments
     assert again == assignment

@@ -16,9 +16,9 @@ import pytest
 
 from heliostat.actors.dispatch.protocol import Raised, Returned
 from heliostat.actors.runner import scripts
-from heliostat.actors.runner.builtin import SCRIPT_TARGET
 from heliostat.actors.runner.current import Current
 from heliostat.actors.runner.scripts import OUTPUT_BYTES_MAX
+from heliostat.engine.builtin import TARGETS
 from heliostat.engine.values import Sealed
 from tests.runner.bench import Bench, open_bench
 
@@ -48,7 +48,7 @@ def script(
     arguments = {"language": language, "source": textwrap.dedent(source), "input": input}
     if env is not None:
         arguments["env"] = env
-    return bench.call(SCRIPT_TARGET, arguments, **more)
+    return bench.call(TARGETS["script"], arguments, **more)
 
 
 def await_(condition: Callable[[], Any], *, within_s: float = 20) -> None:

@@ -18,8 +18,8 @@ import pytest
 
 from heliostat.actors.dispatch.protocol import Raised, Returned
 from heliostat.actors.runner import service_calls
-from heliostat.actors.runner.builtin import NEVER_RETRIED, SERVICE_CALL_TARGET
 from heliostat.actors.runner.current import Current
+from heliostat.engine.builtin import NEVER_RETRIED, TARGETS
 from heliostat.engine.values import Sealed
 from tests.runner.bench import Bench, open_bench
 from tests.runner.service import (
@@ -47,7 +47,7 @@ def call(bench: Bench, service: Service | str, path: str = "/", **fields: Any) -
     """Make one attempt; `attempt`, `timeout_ms` and `begun` are the bench's."""
     own = {name: fields.pop(name) for name in ("attempt", "timeout_ms", "begun") if name in fields}
     url = service if isinstance(service, str) else service.url(path)
-    return bench.call(SERVICE_CALL_TARGET, {"url": url, **fields}, **own)
+    return bench.call(TARGETS["service_call"], {"url": url, **fields}, **own)
 
 
 def failure(bench: Bench, answers: list[Answer], **fields: Any) -> Any:
@@ -504,7 +504,7 @@ class TestSecrets:
         with Service([http()]) as service:
             url = Sealed((service.url("/v1/"), "/x?k=", ""), ("token", "token"))
             report = bench.call(
-                SERVICE_CALL_TARGET,
+                TARGETS["service_call"],
                 {
                     "url": url,
                     "method": "POST",
@@ -546,13 +546,13 @@ class TestSecrets:
         with Service([answer]) as service:
             url = Sealed((service.url("/"), ""), ("token",))
             headers = {"Authorization": TOKEN}
-            report = bench.call(SERVICE_CALL_TARGET, {"url": url, "headers": headers})
+            report = bench.call(TARGETS["service_call"], {"url": url, "headers": headers})
         assert isinstance(report, Raised), report
         assert SECRET.encode() not in bench.recorded
         assert b"[secret]" in bench.recorded
 
     def test_one_that_cannot_be_a_url_is_not_told_either(self, bench: Bench) -> None:
-        report = bench.call(SERVICE_CALL_TARGET, {"url": Sealed(("", ""), ("token",))})
+        report = bench.call(TARGETS["service_call"], {"url": Sealed(("", ""), ("token",))})
         assert report.failure.type == "InvalidRequest"
         assert SECRET.encode() not in bench.recorded
 
