@@ -128,12 +128,14 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
     at = event.at
     scope = state.scopes[at.scope]
     step = plan.steps[at.step]
-    remember(state, event.message_id)
+    if event.message_id is not None:
+        remember(state, event.message_id)
     output = state.resolve(event.output) if event.holds else event.output
     if step.cancels and not is_item(scope) and visit_of(state, at).phase != "canceling":
         _cancel_region(plan, state, scope, step, grace_until_ms=event.at_ms)
     visit = close_visit(plan, state, scope, at, task="Completed")
-    drop_inner(state, visit)
+    if visit.inner is not None or visit.items is not None:
+        drop_inner(state, visit)
     if is_item(scope):
         settle_child(
             state,
@@ -144,16 +146,15 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
             extracts=event.extracts,
         )
     else:
-        kept = visit.kept
         settled = Settled(
             visit=at.visit,
             status="Completed",
-            output=output if kept is None else kept.output,
-            output_bytes=event.output_bytes if kept is None else kept.output_bytes,
-            extracts=event.extracts if kept is None else kept.extracts,
-            failure=event.recovered if kept is None else kept.recovered,
+            output=output,
+            output_bytes=event.output_bytes,
+            extracts=event.extracts,
+            failure=event.recovered,
             items=visit.items,
-            collected=event.collected if kept is None else kept.collected,
+            collected=event.collected,
         )
         settle_step(plan, scope, at, settled)
         for name, value in event.assigned.items():
@@ -162,7 +163,8 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
             # A new list: the old one may be a constant of the plan, or part of a recorded input.
             variables = declaring(state, scope, name).variables
             variables[name] = [*variables[name], value]
-        _skip(plan, scope, event.skipped)
+        if event.skipped:
+            _skip(plan, scope, event.skipped)
         arrive(plan, scope, event.taken)
         if step.terminate:
             scope.terminated = True

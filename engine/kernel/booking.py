@@ -93,6 +93,11 @@ def open_visit(plan: Plan, state: ExecutionState, activation: Activation) -> Non
     elif activation.received is not None:
         visit.received, visit.output = activation.received, activation.output
         _take_buffered(state, step, activation.received)
+    elif step.kind == "activity" and not step.uses and not state.paused:
+        visit.phase = "running"  # as `begin` does, for what is most frequent
+        state.busy += 1
+        state.begun.append(at)
+        return
     elif step.kind == "activity" or step.kind == "sub_workflow":
         begin(plan, state, at, visit)
         return
@@ -313,23 +318,25 @@ def close_visit(
         keep: it may be opened again by a retry of the execution: its input stays as it is.
     """
     visit = scope.active.pop((at.step, at.visit))
-    if visit.phase in _OUTSTANDING and visit.child is None:
-        state.busy -= 1
-        state.stopping -= visit.phase == "stopping"
-    key = (at.scope, at.step, at.visit)
-    state.ready.pop(key, None)
-    step = plan.steps[at.step]
-    if visit.phase == "waiting":
-        close_wait(state, step, key)
-    elif visit.phase == "queued":
-        leave_queue(state, step.uses, key)
+    phase = visit.phase
+    if phase in _OUTSTANDING:
+        if visit.child is None:
+            state.busy -= 1
+            state.stopping -= phase == "stopping"
+    elif phase == "ready":
+        state.ready.pop((at.scope, at.step, at.visit), None)
+    elif phase == "waiting":
+        close_wait(state, plan.steps[at.step], (at.scope, at.step, at.visit))
+    elif phase == "queued":
+        leave_queue(state, plan.steps[at.step].uses, (at.scope, at.step, at.visit))
         if not visit.withdrawn:
             hand_on(plan, state)
-    elif visit.phase == "canceling":
+    elif phase == "canceling":
         scope.canceling.remove((at.step, at.visit))
-    if visit.phase == "human":
+    elif phase == "human":
         task_changed(state, at, visit, task)
-    give_back(plan, state, visit)
+    if visit.permits:
+        give_back(plan, state, visit)
     if not keep:
         let_go(state, visit)
     return visit

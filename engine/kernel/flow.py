@@ -41,7 +41,7 @@ from heliostat.engine.kernel.routing import NoWay, follow, route, tolerated
 from heliostat.engine.kernel.state import ScopeState, Settled, SettledStatus, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.plan.plan import Edge, ErrorClause, StepNumber, StepPlan
+from heliostat.engine.plan.plan import Edge, EdgeNumber, ErrorClause, StepNumber, StepPlan
 from heliostat.engine.values import Value
 
 
@@ -60,6 +60,19 @@ class Result(Struct, frozen=True, kw_only=True):
     runner: str | None = None
     stdout: str | None = None
     stderr: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but an output that an attempt reported."""
+        return (
+            self.extracts is None
+            and not self.collected
+            and not self.holds
+            and self.message_id is None
+            and self.recovered is None
+            and self.stdout is None
+            and self.stderr is None
+        )
 
 
 NOTHING: Final = Result()
@@ -93,13 +106,17 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
     context = ScopeContext(plan, state, scope, now_ms, settling=(step.number, settled))
     opening = Opening(plan, state)
     taken: tuple[Edge, ...] = ()
+    published: list[tuple[str, Value]] = []
+    signals: list[tuple[str, TellSignal]] = []
     in_reach = True
     try:
-        assigned, appended = _assignments(turn, step, at, context)
-        if assigned or appended:
+        assigned = appended = _NONE
+        if step.assign or step.append:
+            assigned, appended = _assignments(step, at, context)
             longer = {name: [*context.vars[name], value] for name, value in appended.items()}
             context = context.with_variables({**assigned, **longer})
-        published, signals = _announcements(step, at, context)
+        if step.publish or step.signals:
+            published, signals = _announcements(step, at, context)
         if not step.terminate:
             taken = route(plan, state, step, at, context)
             in_reach = follow(
@@ -120,29 +137,17 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
         fail(turn, at, failure, result, output_allowed=False)
         return
-    turn.emit(
-        StepCompleted(
-            at_ms=now_ms,
-            at=at,
-            started_at_ms=result.started_at_ms,
-            elapsed_ms=result.elapsed_ms,
-            runner=result.runner,
-            output=result.output,
-            output_bytes=result.output_bytes,
-            extracts=result.extracts,
-            collected=result.collected,
-            holds=result.holds,
-            message_id=result.message_id,
-            recovered=result.recovered,
-            stdout=result.stdout,
-            stderr=result.stderr,
-            assigned=assigned,
-            appended=appended,
-            skipped=tuple(n for n, status in withdrawn.items() if status == "Skipped"),
-            taken=(taken[0].number,) if len(taken) == 1 else tuple([e.number for e in taken]),
-            activated=tuple(opening.activated) if in_reach else (),
-        )
+    event = _completed(
+        turn,
+        at,
+        result,
+        assigned=assigned,
+        appended=appended,
+        skipped=tuple([n for n in withdrawn if withdrawn[n] == "Skipped"]) if withdrawn else (),
+        taken=(taken[0].number,) if len(taken) == 1 else tuple([e.number for e in taken]),
+        activated=tuple(opening.activated) if in_reach else (),
     )
+    turn.emit(event)
     for name, data in published:
         turn.publish(name, data)
     for receiver, body in signals:
@@ -150,12 +155,61 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
     turn.look_at(scope, out_of_reach=not in_reach)
 
 
+_NONE: Final[dict[str, Value]] = {}
+
+
+def _completed(
+    turn: Turn,
+    at: Address,
+    result: Result,
+    *,
+    assigned: dict[str, Value] = _NONE,
+    appended: dict[str, Value] = _NONE,
+    skipped: tuple[StepNumber, ...] = (),
+    taken: tuple[EdgeNumber, ...] = (),
+    activated: tuple[Activation, ...] = (),
+) -> StepCompleted:
+    """The event of a completion. Of the most frequent kind only what it says is passed on: the
+    fields that have their defaults would take as long as all the rest."""
+    if result.plain and not assigned and not appended and not skipped:
+        return StepCompleted(
+            at_ms=turn.now_ms,
+            at=at,
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            runner=result.runner,
+            output=result.output,
+            output_bytes=result.output_bytes,
+            taken=taken,
+            activated=activated,
+        )
+    return StepCompleted(
+        at_ms=turn.now_ms,
+        at=at,
+        started_at_ms=result.started_at_ms,
+        elapsed_ms=result.elapsed_ms,
+        runner=result.runner,
+        output=result.output,
+        output_bytes=result.output_bytes,
+        extracts=result.extracts,
+        collected=result.collected,
+        holds=result.holds,
+        message_id=result.message_id,
+        recovered=result.recovered,
+        stdout=result.stdout,
+        stderr=result.stderr,
+        assigned=assigned,
+        appended=appended,
+        skipped=skipped,
+        taken=taken,
+        activated=activated,
+    )
+
+
 def _assignments(
-    turn: Turn, step: StepPlan, at: Address, context: ScopeContext
+    step: StepPlan, at: Address, context: ScopeContext
 ) -> tuple[dict[str, Value], dict[str, Value]]:
     """The values of `assign`; all right sides see the old ones."""
-    if not step.assign and not step.append:
-        return {}, {}
 
     def value_of(name: str, data: Data) -> Value:
         return data.evaluate(context.seeded(at, f"assign.{name}"))
@@ -172,8 +226,6 @@ def _announcements(
     step: StepPlan, at: Address, context: ScopeContext
 ) -> tuple[list[tuple[str, Value]], list[tuple[str, TellSignal]]]:
     """What a completed step publishes, and whom it signals."""
-    if not step.publish and not step.signals:
-        return [], []
     context.seeded(at, "publish")
     published = [
         (each.event, None if each.data is None else each.data.evaluate(context))
@@ -461,25 +513,7 @@ def _placed(failure: Failure, step: StepPlan, at: Address, scope: ScopeState) ->
 
 def _complete_item(turn: Turn, scope: ScopeState, at: Address, result: Result) -> None:
     parent, visit = owner_of(turn.state, scope)
-    turn.emit(
-        StepCompleted(
-            at_ms=turn.now_ms,
-            at=at,
-            started_at_ms=result.started_at_ms,
-            elapsed_ms=result.elapsed_ms,
-            runner=result.runner,
-            output=result.output,
-            output_bytes=result.output_bytes,
-            extracts=result.extracts,
-            collected=result.collected,
-            holds=result.holds,
-            message_id=result.message_id,
-            recovered=result.recovered,
-            stdout=result.stdout,
-            stderr=result.stderr,
-            activated=_next_item(turn, parent, visit, completed=1),
-        )
-    )
+    turn.emit(_completed(turn, at, result, activated=_next_item(turn, parent, visit, completed=1)))
     turn.look_at_visit(parent, visit)
 
 

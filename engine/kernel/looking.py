@@ -26,12 +26,10 @@ from heliostat.engine.kernel.withdrawing import active_in, inner_scopes
 
 def settle_matters(turn: Turn) -> None:
     """Look at all that is on the agenda, and at what comes onto it meanwhile."""
-    agenda = turn.agenda
-    while agenda:
-        matters, turn.agenda = agenda, []
+    while turn.agenda:
+        matters, turn.agenda = turn.agenda, []
         for matter in matters:
             _look(turn, matter)
-        agenda = turn.agenda
 
 
 def _look(turn: Turn, matter: Matter) -> None:
@@ -73,7 +71,7 @@ def resume(turn: Turn) -> None:
         for visit in list(scope.active.values()):
             if visit.items is not None:
                 turn.look_at_visit(scope, visit)
-        turn.look_at(scope, out_of_reach=True)
+        turn.agenda.append((scope.number, None, True))
     settle_matters(turn)
 
 

@@ -66,7 +66,8 @@ def settle(plan: Plan, state: ExecutionState, stimulus: AnyStimulus) -> Decision
         return Decision()
     turn = Turn(plan, state, stimulus.now_ms)
     _REACT[kind](turn, stimulus)
-    settle_matters(turn)
+    if turn.agenda:
+        settle_matters(turn)
     chain = 0
     ready = state.ready
     while ready and chain < CHAIN_MAX:

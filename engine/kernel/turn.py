@@ -96,7 +96,7 @@ class Turn:
             self.commands,
             self.messages,
             self.published,
-            task_views(self.plan, self.state),
+            task_views(self.plan, self.state) if self.state.task_changes else [],
             self.taken,
             self.refused,
         )
@@ -114,8 +114,17 @@ class Turn:
                 self._begin(at)
 
     def look_at(self, scope: ScopeState, *, out_of_reach: bool = False) -> None:
-        """The scope may have ended."""
-        self.agenda.append((scope.number, None, out_of_reach))
+        """The scope may have ended; one that plainly goes on is not worth a look."""
+        if (
+            out_of_reach
+            or not scope.active
+            or scope.joins
+            or scope.closing is not None
+            or scope.failing is not None
+            or scope.canceling
+            or scope.terminated
+        ):
+            self.agenda.append((scope.number, None, out_of_reach))
 
     def look_at_visit(self, scope: ScopeState, visit: Visit) -> None:
         """The items or branches of a visit may have ended."""
@@ -132,7 +141,7 @@ class Turn:
     def _begin(self, at: Address) -> None:
         _, visit, step = self.locate(at)
         if step.child is None:
-            self.launch(at)
+            self._launch(at, visit, step)
             return
         assert visit.child is not None
         self.start_child(visit.child, at, detached=False)
@@ -140,6 +149,9 @@ class Turn:
     def launch(self, at: Address) -> None:
         """Have an attempt made, with the input that its visit was activated with."""
         _, visit, step = self.locate(at)
+        self._launch(at, visit, step)
+
+    def _launch(self, at: Address, visit: Visit, step: StepPlan) -> None:
         activity = step.activity
         if activity is not None and activity.effects == "at_most_once":
             self.emit(AttemptStarted(at_ms=self.now_ms, at=at))
