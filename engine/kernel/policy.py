@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
+from heliostat.engine.builtin import NEVER_RETRIED
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.context import ScopeContext, error_view
@@ -42,7 +43,7 @@ def retries(retry: Retry, failure: Failure, failures: int) -> bool:
         return False
     if retry.on:
         return bool(names.intersection(retry.on))
-    return failure.type not in REPEATING
+    return failure.type not in REPEATING and names.isdisjoint(NEVER_RETRIED)
 
 
 def backoff_ms(retry: Retry, failures: int, execution_id: str, at: Address) -> int:
