@@ -71,7 +71,9 @@ def _skipped(event: Told) -> str:
 
 def _failed(event: Told) -> str:
     tolerated = " (tolerated: what depends on it can do without)" if event.get("tolerated") else ""
-    return f"{_place(event['at'])}: {_failure(event['failure'])}{tolerated}{_ways(event)}"
+    return (
+        f"{_place(event['at'])}: {_failure(event['failure'], event['at'])}{tolerated}{_ways(event)}"
+    )
 
 
 def _at(event: Told) -> str:
@@ -80,7 +82,7 @@ def _at(event: Told) -> str:
 
 def _attempt_failed(event: Told) -> str:
     return (
-        f"{_place(event['at'])}: {_failure(event['failure'])}; "
+        f"{_place(event['at'])}: {_failure(event['failure'], event['at'])}; "
         f"again at {instant(event['retry_at_ms'])}"
     )
 
@@ -93,7 +95,7 @@ def _lost(event: Told) -> str:
 def _stopping(event: Told) -> str:
     return (
         f"{_place(event['at'])} was told to stop until {instant(event['grace_until_ms'])}: "
-        f"{_failure(event['failure'])}"
+        f"{_failure(event['failure'], event['at'])}"
     )
 
 
@@ -162,8 +164,9 @@ def _message(event: Told) -> str:
 
 
 def _task_opened(event: Told) -> str:
+    at = event["at"]
     return _joined(
-        f"{_place(event['at'])} asks {_people(event['task'])} about {_failure(event['failure'])}",
+        f"{_place(at)} asks {_people(event['task'])} about {_failure(event['failure'], at)}",
         _until("deadline", event.get("deadline_at_ms")),
     )
 
@@ -355,8 +358,10 @@ def _fault(event: Told) -> str | None:
     return f"cannot begin: {_failure(failure)}" if failure else None
 
 
-def _failure(failure: Told) -> str:
-    where = f" in step {failure['step']}" if failure.get("step") else ""
+def _failure(failure: Told, at: Told | None = None) -> str:
+    """What failed, and where, unless that is the place `at`."""
+    step = failure.get("step")
+    where = f" in step {step}" if step and (at is None or step != at["step"]) else ""
     item = f", item {failure['item_index']}" if failure.get("item_index") is not None else ""
     return f"{failure['type']}{where}{item}: {failure['message']}"
 
