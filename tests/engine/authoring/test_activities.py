@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.activities import (
     check_activities,
+    custom_key,
     entry_modules,
     inspect_activity,
 )
@@ -169,3 +171,30 @@ def test_entry_modules_are_those_that_activities_name() -> None:
         'id: c, type: activity, activity: "registered"',
     )
     assert entry_modules(parse_definition(text)) == ("shop.orders", "mail")
+
+
+class TestHandlers:
+    """The functions of custom actions are looked at as those of steps are."""
+
+    def handling(self, **custom: Any) -> Definition:
+        actions = [{"pause": {}}, {"custom": custom}]
+        return Definition.model_validate(
+            {
+                "id": "d",
+                "version": "1",
+                "steps": [{"id": "a", "type": "decision"}],
+                "handlers": [{"event": "refund", "actions": actions}],
+            }
+        )
+
+    def test_their_options_are_merged(self, code: Path) -> None:
+        definition = self.handling(activity="shop:marked", input={"order": 1})
+        options = check_activities(definition, [code])
+        assert options[custom_key(0, 1)].retry.max_attempts == 5
+        assert entry_modules(definition) == ("shop",)
+
+    def test_faults_are_told_with_their_place(self, code: Path) -> None:
+        with pytest.raises(DefinitionError) as caught:
+            check_activities(self.handling(activity="shop:marked"), [code])
+        (fault,) = caught.value.diagnostics
+        assert (fault.code, fault.field) == ("HS304", "handlers[0].actions[1].custom.activity")
