@@ -21,6 +21,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..errors import DefinitionError
+from ..plan.numbering import custom_key
 from .canonical import content
 from .diagnostics import Findings
 from .model import ActivityStep, Definition
@@ -112,11 +113,6 @@ def entry_modules(definition: Definition) -> tuple[str, ...]:
         if named := TARGET.fullmatch(step.activity):
             found[named[1]] = None
     return tuple(found)
-
-
-def custom_key(handler: int, action: int) -> str:
-    """By which the options of a handler's custom action are known; no step's id can look so."""
-    return f"handlers.{handler}.actions.{action}"
 
 
 def _calls(definition: Definition) -> Iterator[tuple[str, ActivityStep, Path]]:

@@ -156,6 +156,8 @@ def plan_of(version: Stored) -> Plan:
         numbering=fixed.numbering,
         code=fixed.code,
         activities=fixed.activities,
+        children=fixed.children,
+        calendars=fixed.calendars,
         content_hash=version.content_hash,
     )
 

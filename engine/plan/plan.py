@@ -51,7 +51,9 @@ class Resources(Struct, frozen=True, kw_only=True):
 
     @property
     def any(self) -> bool:
-        return bool(self.num_cpus or self.num_gpus or self.memory or self.custom or self.runtime_env)
+        return bool(
+            self.num_cpus or self.num_gpus or self.memory or self.custom or self.runtime_env
+        )
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -98,8 +100,8 @@ class Edge:
 class ErrorClause:
     """One entry of `on_error`: the first whose `error` and `when` fit wins.
 
-    Exactly one of `edge`, `output`, `fail`, `human` says what follows. For the definition's own clauses
-    `next` is a step of the root scope, held in `edge` with `source == END`.
+    Exactly one of `edge`, `output`, `fail`, `human` says what follows. For the definition's own
+    clauses `next` is a step of the root scope, held in `edge` with `source == END`.
     """
 
     error: str | None = None
