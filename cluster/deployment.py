@@ -164,6 +164,7 @@ def new_record(
         node_resource=names.node_resource(deployment_id),
         code=str(configuration.code),
         ray=RayRecord(),
+        calendars=dict(configuration.calendars),
         started_at_ms=time.time_ns() // 1_000_000,
         versions={"heliostat": __version__, "python": platform.python_version()},
     )
