@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from msgspec import Struct, to_builtins
 
@@ -366,7 +366,7 @@ class Client:
         *,
         definition: str | None = None,
         version: str | None = None,
-        status: Sequence[ExecutionStatus] = (),
+        status: ExecutionStatus | Sequence[ExecutionStatus] = (),
         tags: Mapping[str, str] | None = None,
         namespace: str | None = None,
         limit: int = 100,
@@ -377,7 +377,7 @@ class Client:
             namespace=namespace or self._namespace,
             definition=definition,
             version=version,
-            status=tuple(status),
+            status=_several(status),
             tags=dict(tags or {}),
             limit=limit,
             cursor=cursor,
@@ -435,7 +435,7 @@ class Client:
         self,
         *,
         person: str | None = None,
-        status: Sequence[TaskStatus] = (),
+        status: TaskStatus | Sequence[TaskStatus] = (),
         execution_id: str | None = None,
         definition: str | None = None,
         namespace: str | None = None,
@@ -452,7 +452,7 @@ class Client:
             namespace=namespace or self._namespace,
             execution_id=execution_id,
             definition=definition,
-            status=tuple(status),
+            status=_several(status),
             person=person,
             limit=limit,
             cursor=cursor,
@@ -581,6 +581,11 @@ class Client:
                 f"is version {known.version!r} in {known.namespace!r}; leave the two out"
             )
         return known.id, known.version, known.namespace
+
+
+def _several(given: _T | Sequence[_T]) -> tuple[_T, ...]:
+    """One text, or several."""
+    return (cast("_T", given),) if isinstance(given, str) else tuple(cast("Sequence[_T]", given))
 
 
 def _version(row: DefinitionRow) -> Version:

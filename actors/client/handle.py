@@ -133,7 +133,7 @@ class Handle:
         """`history`, without blocking the event loop."""
         return await asyncio.to_thread(self.history, after)
 
-    def tasks(self, status: Sequence[TaskStatus] = ()) -> list[Task]:
+    def tasks(self, status: TaskStatus | Sequence[TaskStatus] = ()) -> list[Task]:
         """Its human tasks, newest first; those in one of the statuses given, else all of them."""
         found: list[Task] = []
         cursor: str | None = None
@@ -146,7 +146,7 @@ class Handle:
             if cursor is None:
                 return found
 
-    async def tasks_async(self, status: Sequence[TaskStatus] = ()) -> list[Task]:
+    async def tasks_async(self, status: TaskStatus | Sequence[TaskStatus] = ()) -> list[Task]:
         """`tasks`, without blocking the event loop."""
         return await asyncio.to_thread(self.tasks, status)
 

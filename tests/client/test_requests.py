@@ -245,7 +245,7 @@ class TestTasks:
         (_, query) = hosts.calls[-1]
         assert (query.person, query.status, query.limit) == ("group:credit", ("Open",), 2)
         assert (query.definition, query.execution_id) == ("order", None)
-        assert len(client.get("a").tasks(status=["Open"])) == 3
+        assert len(client.get("a").tasks("Open")) == 3
         (_, query) = hosts.calls[-1]
         assert (query.execution_id, query.status, query.cursor) == ("a", ("Open",), "2")
 
