@@ -200,6 +200,7 @@ def merge(step: CommonFields, options: StepOptions | None = None) -> ActivityOpt
             num_gpus=needs.num_gpus if needs.given("num_gpus") else said.num_gpus,
             memory=None if memory is None else memory_bytes(memory),
             custom={name: float(custom[name]) for name in sorted(custom)},
+            runtime_env=needs.runtime_env,
         ),
     )
 
