@@ -22,16 +22,34 @@ from msgspec import Struct
 
 from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.protocol import Deliver, Dispatch, Report
-from heliostat.actors.host.api import CancelRequest, Refusal, StartMany, Watch
+from heliostat.actors.host.aftermath import Aftermath
+from heliostat.actors.host.api import (
+    AnyRequest,
+    CancelRequest,
+    EventAccepted,
+    PauseRequest,
+    PublishRequest,
+    Refusal,
+    ResumeRequest,
+    RetryRequest,
+    SignalRequest,
+    StartMany,
+    TaskActionRequest,
+    TaskRequest,
+    Watch,
+)
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import CancelItem
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause
 from heliostat.actors.host.definitions import Definitions
+from heliostat.actors.host.events import EventPump
 from heliostat.actors.host.figures import Figures
 from heliostat.actors.host.intake import Intake
 from heliostat.actors.host.loop import TurnLoop
+from heliostat.actors.host.outbox import Outbox
 from heliostat.actors.host.ownership import Ownership
+from heliostat.actors.host.peers import CallPeer, Deliveries, Inbox, Peers
 from heliostat.actors.host.plans import Compile, JournalPlans
+from heliostat.actors.host.post import encode_data
 from heliostat.actors.host.processes import is_running
 from heliostat.actors.host.questions import (
     CountRequest,
@@ -43,12 +61,21 @@ from heliostat.actors.host.questions import (
     ShardInfo,
 )
 from heliostat.actors.host.reads import Reads
+from heliostat.actors.host.requests import RequestItem
 from heliostat.actors.host.starts import StartDesk, overloaded, refusal_of
 from heliostat.actors.host.streams import ResultStreams
+from heliostat.actors.host.tasks import Tasks, task_address
 from heliostat.engine.errors import HeliostatError, InputError, JournalError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.ids import new_id
-from heliostat.engine.journal.protocol import DefinitionRow, ExecutionQuery, Journal, OwnerRow
+from heliostat.engine.journal.protocol import (
+    BusEvent,
+    DefinitionRow,
+    ExecutionQuery,
+    Journal,
+    OwnerRow,
+    TaskQuery,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +148,43 @@ class _Works:
         self.intake = loop.intake = Intake(
             ownership=self.ownership, desk=self.desk, clock=clock, bounds=bounds
         )
+        self.tasks = Tasks(parts.journal)
+        self.peers = Peers(host.call_peer, clock=clock, bounds=bounds)
+
+        def room() -> bool:
+            return len(loop.residents) < bounds.executions_resident
+
+        self.outbox = loop.outbox = Outbox(
+            journal=parts.journal,
+            plans=plans,
+            ownership=self.ownership,
+            peers=self.peers,
+            clock=clock,
+            bounds=bounds,
+            arrive=self.intake.arrive,
+            room=room,
+        )
+        self.inbox = Inbox(
+            plans=plans, clock=clock, bounds=bounds, arrive=self.intake.arrive, room=room
+        )
+        self.pump = loop.pump = EventPump(
+            journal=parts.journal,
+            ownership=self.ownership,
+            clock=clock,
+            bounds=bounds,
+            arrive=self.intake.arrive,
+            expecting=lambda: plans.expecting,
+        )
+        loop.aftermath = Aftermath(
+            dispatch=parts.dispatch,
+            outbox=self.outbox,
+            pump=self.pump,
+            streams=self.streams,
+            residents=loop.residents,
+            desk=self.desk,
+            figures=host.figures,
+            clock=clock,
+        )
 
 
 IsRunning: TypeAlias = Callable[[OwnerRow], bool]
@@ -138,12 +202,14 @@ class ExecutionHost:
         bounds: HostBounds | None = None,
         clock: Clock | None = None,
         process_is_running: IsRunning = is_running,
+        call_peer: CallPeer | None = None,
     ) -> None:
         self.name, self.node = name, node
         self.incarnation = new_id()
         self.bounds = bounds or HostBounds()
         self.clock = clock or SystemClock()
         self.figures = Figures(self.bounds)
+        self.call_peer = call_peer
         self._open_parts = open_parts
         self._process_is_running = process_is_running
         self._works: _Works | None = None
@@ -176,6 +242,8 @@ class ExecutionHost:
         self._spawn(self._keep(works.loop.run, "turns"), "turns")
         self._spawn(self._keep(works.desk.compare_forever, "compare"), "compare")
         self._spawn(self._keep(works.loop.residents.load_forever, "load"), "load")
+        self._spawn(self._keep(works.outbox.run, "messages"), "messages")
+        self._spawn(self._keep(works.pump.run, "events"), "events")
 
     async def _opened_parts(self) -> Parts:
         backoff = Backoff(
@@ -243,8 +311,10 @@ class ExecutionHost:
             task.cancel()
         await asyncio.gather(*turns, *others, return_exceptions=True)
         works.streams.close()
+        works.peers.close()
         works.loop.refuse_all(_closing())
         try:
+            await works.pump.save()
             await works.ownership.leave()
         except JournalError as error:  # the next owner sees that the process is gone
             _log.warning("host %s could not take its row off the list: %s", self.name, error)
@@ -260,8 +330,14 @@ class ExecutionHost:
     # calls
 
     async def _call(
-        self, body: bytes, type_: type[_T], ask: Callable[[_Works, _T], Awaitable[Any]]
+        self,
+        body: bytes,
+        type_: type[_T],
+        ask: Callable[[_Works, _T], Awaitable[Any]],
+        bytes_max: int | None = None,
     ) -> bytes:
+        if bytes_max is not None and len(body) > bytes_max:
+            return pack(_too_large(len(body), bytes_max))
         try:
             request = unpack(body, type_)
         except msgspec.DecodeError as error:
@@ -306,12 +382,68 @@ class ExecutionHost:
 
     async def cancel(self, body: bytes) -> bytes:
         """Ask an execution to end; answered once the request is durable."""
-        return await self._call(body, CancelRequest, self._cancel)
+        return await self._call(body, CancelRequest, self._request)
 
-    async def _cancel(self, works: _Works, request: CancelRequest) -> Any:
-        item = CancelItem(request, self.clock.steady_ms())
+    async def pause(self, body: bytes) -> bytes:
+        """Have an execution start nothing new."""
+        return await self._call(body, PauseRequest, self._request)
+
+    async def resume(self, body: bytes) -> bytes:
+        """Have a paused execution go on."""
+        return await self._call(body, ResumeRequest, self._request)
+
+    async def retry(self, body: bytes) -> bytes:
+        """Have a failed execution go on in a new run."""
+        return await self._call(body, RetryRequest, self._request)
+
+    async def signal(self, body: bytes) -> bytes:
+        """Give an execution a signal."""
+        return await self._call(body, SignalRequest, self._request, self.bounds.request_bytes)
+
+    async def act_on_task(self, body: bytes) -> bytes:
+        """Claim, release, assign or complete a human task."""
+
+        async def act(works: _Works, request: TaskActionRequest) -> Any:
+            task_address(request.task_id)  # refused at once, if it is none
+            return await self._request(works, request)
+
+        return await self._call(body, TaskActionRequest, act, self.bounds.request_bytes)
+
+    async def _request(self, works: _Works, request: AnyRequest) -> Any:
+        item = RequestItem(request, self.clock.steady_ms())
         works.intake.request(item)
         return await item.future
+
+    async def publish(self, body: bytes) -> bytes:
+        """Publish an event; answered once it is durable."""
+        return await self._call(body, PublishRequest, self._publish, self.bounds.request_bytes)
+
+    async def _publish(self, works: _Works, request: PublishRequest) -> Any:
+        event = BusEvent(
+            id=request.id,
+            namespace=request.namespace,
+            name=request.name,
+            published_at_ms=self.clock.now_ms(),
+            body=encode_data(request.data),
+        )
+        await works.journal.publish([event])
+        works.pump.ring()
+        return EventAccepted(id=request.id)
+
+    async def list_tasks(self, body: bytes) -> bytes:
+        """A page of human tasks, newest first."""
+        return await self._call(body, TaskQuery, lambda works, query: works.tasks.list(query))
+
+    async def get_task(self, body: bytes) -> bytes:
+        """One human task."""
+        return await self._call(body, TaskRequest, lambda works, request: works.tasks.get(request))
+
+    async def deliver(self, body: bytes) -> bytes:
+        """Another host hands over messages for executions of this one; answered once all are
+        durable or refused."""
+        return await self._call(
+            body, Deliveries, lambda works, request: works.inbox.deliver(request)
+        )
 
     async def status(self, body: bytes) -> bytes:
         """What an execution does now."""
@@ -396,6 +528,9 @@ class ExecutionHost:
                 "starts_queued": works.desk.unanswered,
                 "reports_queued": len(works.intake.reports),
                 "requests_queued": len(works.intake.requests),
+                "messages_pending": len(works.outbox),
+                "messages_dropped": works.outbox.dropped,
+                "events_passed": works.pump.passed,
                 "timers": len(loop.timers),
                 "clients": len(works.streams),
             }
@@ -421,6 +556,17 @@ class ExecutionHost:
                 **info,
             )
         )
+
+
+def _too_large(bytes: int, bytes_max: int) -> Refusal:
+    return Refusal(
+        code="INVALID_INPUT",
+        message=(
+            f"the request takes {bytes:,} bytes, {bytes_max:,} are allowed; store large data and "
+            f"send where it is"
+        ),
+        details={"bytes": bytes, "bytes_max": bytes_max},
+    )
 
 
 def _closing() -> Refusal:

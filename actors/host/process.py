@@ -39,6 +39,7 @@ class HostProcess(ExecutionHost):
             node=platform.node(),
             open_parts=self._open_parts_here,
             bounds=settings.host,
+            call_peer=self._call_host,
         )
         self._settings = settings
         calm_collector()
@@ -67,6 +68,11 @@ class HostProcess(ExecutionHost):
             deployment_id=settings.deployment,
             shard_count=settings.shard_count,
         )
+
+    async def _call_host(self, name: str, body: bytes) -> bytes:
+        from heliostat.actors import remote
+
+        return await remote.deliver(name, body)
 
     async def _watch_supervisor(self) -> None:
         from heliostat.actors import remote

@@ -143,6 +143,12 @@ class HostInfo(Struct, frozen=True, kw_only=True):
     reports_queued: int = 0
     requests_queued: int = 0
     loads_queued: int = 0
+    messages_pending: int = 0
+    """From executions of this host to others, not taken yet; of these, what is in memory."""
+    messages_dropped: int = 0
+    """That could not be delivered; the log says which, and why."""
+    events_passed: int = 0
+    """Events that were brought to an execution, once for each."""
     timers: int = 0
     clients: int = 0
     clock_jumps: int = 0

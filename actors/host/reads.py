@@ -11,12 +11,12 @@ from typing import Final
 
 from heliostat.actors.host.api import ExecutionView, Refusal, Watch
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import unknown
 from heliostat.actors.host.execution import LiveExecution, fold_stored
 from heliostat.actors.host.ownership import Ownership
 from heliostat.actors.host.plans import PlanStore
 from heliostat.actors.host.questions import HistoryPage, HistoryRequest, WatchAnswers
 from heliostat.actors.host.rendering import render
+from heliostat.actors.host.requests import unknown
 from heliostat.actors.host.starts import overloaded
 from heliostat.actors.host.streams import ResultStreams, end_of
 from heliostat.engine.errors import InputError
@@ -104,7 +104,8 @@ class Reads:
         Watched first and looked at then, so that no end falls between; one may be heard twice.
         """
         self._streams.watch(client, key)
-        if self._live(key) is not None:
+        live = self._live(key)
+        if live is not None and not live.rests_ended:
             return True
         row = await self._journal.get_row(key)
         if row is None:
@@ -144,6 +145,7 @@ def _view(key: ExecutionKey, plan: Plan, state: ExecutionState) -> ExecutionView
         definition=state.definition,
         version=state.version,
         status=state.status,
+        run=state.run,
         seq=state.seq,
         created_at_ms=state.created_at_ms,
         ended_at_ms=state.ended_at_ms,

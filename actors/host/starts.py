@@ -23,7 +23,7 @@ from heliostat.engine.identity import NAME, ExecutionKey
 from heliostat.engine.journal.protocol import Journal
 from heliostat.engine.kernel.codec import decode_event
 from heliostat.engine.kernel.events import ExecutionStarted
-from heliostat.engine.values import Held, Reference
+from heliostat.engine.values import Held, Reference, Value
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class StartDesk:
                 except HeliostatError as error:  # not there, or the journal cannot say
                     group.answer(index, refusal_of(error))
                     continue
-            answer = _check_input(request, hosted)
+            answer = fault_of_input(request.input, hosted)
             if answer is not None:
                 group.answer(index, answer)
                 continue
@@ -230,17 +230,19 @@ def _check_names(request: StartRequest) -> Refusal | None:
     )
 
 
-def _check_input(request: StartRequest, hosted: HostedPlan) -> Refusal | None:
-    validate = hosted.plan.validate_input
+def fault_of_input(input: Value, hosted: HostedPlan) -> Refusal | None:
+    """What an input breaks of the definition's `input_schema`, as a refusal."""
+    plan = hosted.plan
+    validate = plan.validate_input
     # A claim check cannot be looked into here: whoever stored the value has validated it.
-    if validate is None or _holds_reference(request.input):
+    if validate is None or _holds_reference(input):
         return None
-    fault = validate(request.input)
+    fault = validate(input)
     if fault is None:
         return None
     return Refusal(
         code="INVALID_INPUT",
-        message=f"the input of {request.definition!r} breaks its input_schema: {fault}",
+        message=f"the input of {plan.id!r} breaks its input_schema: {fault}",
         details={"field": "input", "fault": fault},
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heliostat.actors.host import execution, loop
+from heliostat.actors.host import aftermath, execution
 from heliostat.actors.host.api import Refusal, Started
 from heliostat.engine.kernel.stimuli import Start, StepReturned
 from tests.host.support import CHAIN, World, events_of, info_of, key_of, put, start
@@ -80,7 +80,7 @@ async def test_a_broken_turn_begins_again_from_the_journal(
     monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     world = World()
-    usual = loop.commands_of
+    usual = aftermath.commands_of
     calls = 0
 
     def commands_of(executions: Any) -> Any:
@@ -91,7 +91,7 @@ async def test_a_broken_turn_begins_again_from_the_journal(
             raise RuntimeError("a mistake")
         return usual(executions)
 
-    monkeypatch.setattr(loop, "commands_of", commands_of)
+    monkeypatch.setattr(aftermath, "commands_of", commands_of)
     host = world.host()
     await put(host, CHAIN)
     answers = await start(host, "chain", [f"x{n}" for n in range(20)], input={"n": 1})
