@@ -23,6 +23,7 @@ from heliostat.engine.kernel.booking import (
     finish,
     give_back,
     is_item,
+    leave_phase,
     let_go,
     open_all,
     open_scopes,
@@ -90,6 +91,7 @@ from heliostat.engine.kernel.state import (
 )
 from heliostat.engine.kernel.withdrawing import active_in, attempt_ended, inner_scopes, withdraw
 from heliostat.engine.plan.plan import Plan, StepNumber, StepPlan
+from heliostat.engine.status import TaskStatus
 
 CANCEL_IDS_MAX: Final = 16
 """Ids of cancel requests that are remembered; one decides, the others are repetitions."""
@@ -133,7 +135,8 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
     output = state.resolve(event.output) if event.holds else event.output
     if step.cancels and not is_item(scope) and visit_of(state, at).phase != "canceling":
         _cancel_region(plan, state, scope, step, grace_until_ms=event.at_ms)
-    visit = close_visit(plan, state, scope, at, task="Completed")
+    late = event.recovered is not None and event.message_id is None
+    visit = close_visit(plan, state, scope, at, task="Failed" if late else "Completed")
     if visit.inner is not None or visit.items is not None:
         drop_inner(state, visit)
     if is_item(scope):
@@ -192,7 +195,9 @@ def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
         uncaught = uncaught and _decides(plan, state, scope)
     visit = visit_of(state, at)
     phase = visit.phase
-    close_visit(plan, state, scope, at, task="Failed", keep=uncaught)
+    answered = event.message_id is not None
+    task: TaskStatus = "Completed" if answered else "Failed"
+    close_visit(plan, state, scope, at, task=task, keep=uncaught)
     if uncaught:
         before = None if is_item(scope) else scope.settled.get(at.step)
         scope.fallen[at.step, at.visit] = Fallen(visit=visit, phase=phase, before=before)
@@ -370,9 +375,9 @@ def _region_canceling(plan: Plan, state: ExecutionState, event: RegionCanceling)
     scope = state.scopes[at.scope]
     visit = scope.active[at.step, at.visit]
     remember(state, event.message_id)
-    set_phase(state, visit, "canceling")
-    state.ready.pop((at.scope, at.step, at.visit), None)
-    visit.deadline_at_ms = None
+    leave_phase(plan, state, scope, at, visit, task="Completed")
+    visit.phase = "canceling"
+    visit.deadline_at_ms = visit.due_at_ms = visit.child = visit.task = None
     visit.kept = Kept(
         output=state.resolve(event.output) if event.holds else event.output,
         output_bytes=event.output_bytes,

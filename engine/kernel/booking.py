@@ -318,6 +318,24 @@ def close_visit(
         keep: it may be opened again by a retry of the execution: its input stays as it is.
     """
     visit = scope.active.pop((at.step, at.visit))
+    leave_phase(plan, state, scope, at, visit, task=task)
+    if visit.permits:
+        give_back(plan, state, visit)
+    if not keep:
+        let_go(state, visit)
+    return visit
+
+
+def leave_phase(
+    plan: Plan,
+    state: ExecutionState,
+    scope: ScopeState,
+    at: Address,
+    visit: Visit,
+    *,
+    task: TaskStatus,
+) -> None:
+    """A visit waits no more for what it waited for."""
     phase = visit.phase
     if phase in _OUTSTANDING:
         if visit.child is None:
@@ -335,11 +353,6 @@ def close_visit(
         scope.canceling.remove((at.step, at.visit))
     elif phase == "human":
         task_changed(state, at, visit, task)
-    if visit.permits:
-        give_back(plan, state, visit)
-    if not keep:
-        let_go(state, visit)
-    return visit
 
 
 def let_go(state: ExecutionState, visit: Visit) -> None:
