@@ -28,7 +28,7 @@ class Reader:
 
     def data(self, value: Json, owner: str | None = None) -> Data:
         """A data field; `owner` is the step whose output `$.output` is there."""
-        data = parse_data(_sorted(value))
+        data = parse_data(in_order(value))
         self.note(data, owner)
         return data
 
@@ -98,10 +98,10 @@ def _below(path: str | None, name: str | None) -> str | None:
     return f"${found.group(2)}" if found is not None and found.group(1) == name else None
 
 
-def _sorted(value: Json) -> Json:
+def in_order(value: Json) -> Json:
     """With keys in order, as the stored body has them: a plan is the same wherever it was read."""
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: in_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
-        return [_sorted(item) for item in value]
+        return [in_order(item) for item in value]
     return value

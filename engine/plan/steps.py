@@ -22,7 +22,7 @@ from ..builtin import CONSTANT_FIELDS, DATA_FIELDS, TARGETS
 from ..expressions import Data, parse_fields
 from ..expressions.time import parse_duration
 from . import plan
-from .reading import Reader
+from .reading import Reader, in_order
 
 KINDS: Final[Mapping[str, plan.StepKind]] = {
     "activity": "activity",
