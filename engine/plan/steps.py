@@ -57,7 +57,11 @@ class StepCompiler:
         """The input; of a script or a service call all that its function is called with."""
         if not isinstance(step, ScriptStep | ServiceCallStep):
             return self._reader.given(step, "input")
-        fields = {name: getattr(step, name) for name in DATA_FIELDS[step.type] if step.given(name)}
+        fields = {
+            name: in_order(getattr(step, name))
+            for name in DATA_FIELDS[step.type]
+            if step.given(name)
+        }
         constants = {name: getattr(step, name) for name in CONSTANT_FIELDS[step.type]}
         data = parse_fields(fields, constants)
         self._reader.note(data)
