@@ -90,10 +90,11 @@ class ResultStream:
         Args:
             run: ends of earlier runs are not meant.
         """
-        ends = self.expect(keys)
-        if run > 1:
+        keys = list(keys)
+        if run > 1:  # before they are expected: an earlier end may come at any moment
             with self._lock:
-                self._runs |= {key: max(run, self._runs.get(key, 1)) for key in ends}
+                self._runs |= {key: max(run, self._runs.get(key, 1)) for key in keys}
+        ends = self.expect(keys)
         for host, members in self._by_host(ends).items():
             with self._lock:
                 confirmed = self._confirmed.setdefault(host, set())

@@ -38,17 +38,18 @@ def workflow() -> None:
 
 
 @workflow.command("list")
-@click.option("--definition", metavar="ID", help="Of this definition only.")
+@click.option("--definition", "-d", metavar="ID", help="Of this definition only.")
 @click.option("--version", metavar="VERSION", help="Of this version only.")
 @click.option(
     "--status",
+    "-s",
     "statuses",
     multiple=True,
     type=click.Choice(get_args(ExecutionStatus), case_sensitive=False),
     help="In this status only; repeatable.",
 )
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag only.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
+@click.option("--limit", "-l", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @click.option("--cursor", help="Goes on after a page: its `next_cursor`.")
 @namespace_option
 @place_options
