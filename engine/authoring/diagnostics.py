@@ -60,6 +60,9 @@ CODES: Final[dict[str, str]] = {
     "HS215": "the count can never be reached",
     "HS216": "the field needs `foreach`",
     "HS217": "an `on_error` clause stands behind one that takes every error",
+    "HS218": "items and branches may change outer variables by `append` only",
+    "HS219": "the definition declares no semaphore of this name",
+    "HS220": "the definition declares no such intervention point",
     # activities
     "HS301": "the module cannot be imported",
     "HS302": "the module has no such function",

@@ -263,7 +263,7 @@ class Signalling(Model):
 
 
 class Alternative(Model):
-    """What a `wait` waits for: exactly one of `event`, `signal`, `timer`; the first to come wins."""
+    """What a `wait` waits for: exactly one of `event`, `signal`, `timer`; the first wins."""
 
     name: Name | None = None
     event: EventName | None = None

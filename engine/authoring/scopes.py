@@ -34,6 +34,8 @@ class Scope:
     branch: str | None = None
     on_error: tuple[ErrorClause, ...] = ()
     """The definition's own clauses, whose `next` names a step of the root scope."""
+    triggers: tuple[str, ...] = ()
+    """Steps of the root scope that handlers put a token on."""
 
     @cached_property
     def notation(self) -> Notation:
@@ -58,6 +60,11 @@ class Scope:
         """Steps that the definition's `on_error` leads to."""
         targets = (clause.next for clause in self.on_error)
         return tuple(t for t in targets if t is not None and t in self.by_id)
+
+    @cached_property
+    def entries(self) -> tuple[str, ...]:
+        """Steps that something else than a step leads to: an error of the whole, or an event."""
+        return (*self.recoveries, *(id for id in self.triggers if id in self.by_id))
 
     @cached_property
     def graph(self) -> Graph:
@@ -130,6 +137,12 @@ def root(definition: Definition) -> Scope:
         output=definition.output,
         has_output=definition.given("output"),
         on_error=tuple(definition.on_error),
+        triggers=tuple(
+            action.trigger.step
+            for handler in definition.handlers
+            for action in handler.actions
+            if action.trigger is not None
+        ),
     )
 
 
