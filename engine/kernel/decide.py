@@ -32,9 +32,10 @@ from heliostat.engine.kernel.events import (
 from heliostat.engine.kernel.flow import NOTHING, Result, attempt_failed, complete, fail, skip
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
 from heliostat.engine.kernel.looking import (
-    around,
     close_items,
     close_scope,
+    look_around,
+    outwards,
     resume,
     settle_matters,
 )
@@ -214,9 +215,9 @@ def on_stopped(turn: Turn, stimulus: StepStopped) -> None:
 
 def ended(turn: Turn, event: AttemptEnded) -> None:
     """What was told to stop is over; go on with what waited for that."""
-    scope = turn.state.scopes[event.at.scope]
+    chain = outwards(turn.state, turn.state.scopes[event.at.scope])  # the event may drop some
     turn.emit(event)
-    around(turn, scope)
+    look_around(turn, chain)
 
 
 def _stop_attempt(turn: Turn, at: Address, step: StepPlan, failure: Failure) -> None:

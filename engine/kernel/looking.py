@@ -45,20 +45,28 @@ def _look(turn: Turn, matter: Matter) -> None:
         _look_at_items(turn, scope, visit)
 
 
-def around(turn: Turn, scope: ScopeState) -> None:
-    """Something withdrawn has ended in a scope, and with it perhaps what is around."""
-    state = turn.state
-    while True:
-        turn.look_at(scope)
+def outwards(state: ExecutionState, scope: ScopeState) -> list[ScopeState]:
+    """A scope and those around it, from the inside out."""
+    found = [scope]
+    while scope.parent is not None:
+        scope = state.scopes[scope.parent[0]]
+        found.append(scope)
+    return found
+
+
+def look_around(turn: Turn, chain: list[ScopeState]) -> None:
+    """Something withdrawn has ended in the first of these scopes, and with it perhaps what is
+    around: some of them may be gone by now."""
+    scopes = turn.state.scopes
+    for scope in chain:
+        if scope.number in scopes:
+            turn.look_at(scope)
         if scope.parent is None:
             return
-        outer = state.scopes.get(scope.parent[0])
-        if outer is None:
-            return
-        owner = outer.active.get((scope.parent[1], scope.parent[2]))
-        if owner is not None:
+        outer = scopes.get(scope.parent[0])
+        owner = None if outer is None else outer.active.get((scope.parent[1], scope.parent[2]))
+        if outer is not None and owner is not None:
             turn.look_at_visit(outer, owner)
-        scope = outer
 
 
 def resume(turn: Turn) -> None:
