@@ -62,7 +62,9 @@ def answer_for(item: RequestItem, state: ExecutionState) -> Accepted | Refusal:
     if refused is None:
         return Accepted(key=item.key, status=state.status, run=state.run)
     return Refusal(
-        code=refused.code, message=refused.message, details={"status": str(state.status)}
+        code=refused.code,
+        message=f"execution {item.key.execution_id!r}: {refused.message}",
+        details={"status": str(state.status)},
     )
 
 
