@@ -31,7 +31,7 @@ from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import SimulationResult
 
-_LETTER: Final = re.compile(r"([A-Za-z_]\w*)(\[\d+\])?([+!?-]?)")
+_LETTER: Final = re.compile(r"([A-Za-z_][\w.]*)(\[\d+\])?([+!?-]?)")
 _SIGNS: Final = {StepCompleted: "", StepFailed: "!", StepSkipped: "?"}
 _ENDS: Final = {
     ExecutionCompleted: "COMPLETED",
