@@ -414,8 +414,8 @@ class Client:
         """
         request = PublishRequest(
             namespace=namespace or self._namespace,
-            id=id or new_id(),
-            name=event,
+            id=new_id() if id is None else values.checked_name(id, "an event's id"),
+            name=values.checked_name(event, "an event's type"),
             data=values.plain(data, "the event's data"),
         )
         return self.ask("publish", request, EventAccepted).id

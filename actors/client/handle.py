@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from heliostat.actors.client.values import plain
+from heliostat.actors.client.values import checked_name, plain
 from heliostat.actors.host.api import (
     Accepted,
     AnyRequest,
@@ -161,13 +161,16 @@ class Handle:
         Raises:
             Conflict: it has ended.
             Overloaded: 1,000 signals wait already that nothing has taken.
-            InputError: the data cannot be sent.
+            InputError: the name or the data cannot be sent.
             NotFound: there is no such execution.
         """
-        data = plain(data, "the signal's data")
-        return self._request(
-            "signal", SignalRequest(key=self._key, message_id=new_id(), name=name, data=data)
+        request = SignalRequest(
+            key=self._key,
+            message_id=new_id(),
+            name=checked_name(name, "a signal's name"),
+            data=plain(data, "the signal's data"),
         )
+        return self._request("signal", request)
 
     async def signal_async(self, name: str, data: Any = None) -> str:
         """`signal`, without blocking the event loop."""

@@ -17,6 +17,7 @@ from heliostat.actors.runner.encoding import UnserializableResult, encode
 from heliostat.actors.runner.extracts import extracts
 from heliostat.actors.runner.objects import read_all
 from heliostat.engine.errors import InputError, NotFound
+from heliostat.engine.identity import NAME
 from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.values import INLINE_BYTES_MAX, Value, decoder
@@ -74,6 +75,20 @@ def plain(value: Any, what: str) -> Value:
     except UnserializableResult as error:
         message = str(error).replace("the result", what).replace("return", "send")
         raise InputError(message) from error
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name itself, if a definition could say it: what nobody can wait for is a slip.
+
+    Raises:
+        InputError: it could not.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what} cannot be {name[:200]!r}; letters, digits and _ . : + @ -, beginning with a "
+            f"letter or digit, at most 200"
+        )
+    return name
 
 
 class _NoBlobs:

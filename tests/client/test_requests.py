@@ -100,6 +100,18 @@ class TestRequests:
             client.publish("go", data)
         assert hosts.calls == []
 
+    def test_what_nobody_can_wait_for_is_not_sent(
+        self, client: Client, hosts: ScriptedHosts
+    ) -> None:
+        for wrong in ("", "order paid", "*", "x" * 201):
+            with pytest.raises(errors.InputError, match="a signal's name cannot be"):
+                client.get("a").signal(wrong)
+            with pytest.raises(errors.InputError, match="an event's type cannot be"):
+                client.publish(wrong)
+            with pytest.raises(errors.InputError, match="an event's id cannot be"):
+                client.publish("order.paid", id=wrong)
+        assert hosts.calls == []
+
 
 class TestRefusals:
     """A refusal becomes the error that says what to do about it."""
