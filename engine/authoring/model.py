@@ -157,7 +157,8 @@ class HumanStep(CommonFields):
     assignees: Data = None
     candidates: Data = None
     form: dict[str, Any] | None = None
-    escalate: list[Escalation] = []
+    escalate: list[Escalation] | None = None
+    """None: as the intervention point says; an empty list: to nobody."""
 
 
 class SubWorkflowStep(RetriedFields):

@@ -161,7 +161,8 @@ class StepCompiler:
         def of(field: str) -> InterventionPoint | HumanStep:
             return over if over.given(field) else under
 
-        form = of("form").form
+        form = over.form if over.form is not None else under.form
+        escalate = over.escalate if over.escalate is not None else under.escalate
         return plan.Human(
             name=over.name if over.name is not None else under.name,
             assignees=self._reader.given(of("assignees"), "assignees"),
@@ -170,7 +171,7 @@ class StepCompiler:
             validate=validator(form),
             escalations=tuple(
                 sorted(
-                    (self._escalation(each) for each in of("escalate").escalate),
+                    (self._escalation(each) for each in escalate or ()),
                     key=lambda each: each.after_ms,
                 )
             ),

@@ -31,7 +31,7 @@ def check(
             if isinstance(step, RetriedFields):
                 _uses(step, path, definition, findings)
             if isinstance(step, HumanStep):
-                _escalations(step.escalate, path, findings)
+                _escalations(step.escalate or (), path, findings)
                 if step.intervention_point is not None:
                     place = (*path, "intervention_point")
                     _point(step.intervention_point, points, place, findings)

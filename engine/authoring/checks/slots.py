@@ -204,7 +204,7 @@ def _own(step: Step, path: Path) -> Iterator[Slot]:
             yield from _waited(alternative, (*path, "any", index))
     if isinstance(step, HumanStep):
         yield from _people(step, path)
-        yield from _escalations(step.escalate, path)
+        yield from _escalations(step.escalate or (), path)
     if isinstance(step, DecisionStep):
         if step.given("output"):
             yield Slot(path=(*path, "output"), value=step.output)
