@@ -75,6 +75,7 @@ class EventPump:
         ownership: Ownership,
         clock: Clock,
         bounds: HostBounds,
+        bell: Doorbell,
         arrive: Callable[[EventArrival], None],
         expecting: Callable[[], bool],
     ) -> None:
@@ -83,7 +84,7 @@ class EventPump:
         self._arrive = arrive  # into the next turn
         self._expecting = expecting  # whether any plan in memory wants events
         self._cursors: dict[OwnedShard, _Cursor] = {}
-        self._bell = Doorbell(clock)
+        self._bell = bell
         self._landed = Doorbell(clock)
         self._flying = 0
         self._saved_at_ms = self._purged_at_ms = clock.steady_ms()

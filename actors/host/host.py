@@ -100,7 +100,10 @@ class _Works:
     def __init__(self, parts: Parts, host: ExecutionHost, is_running_: IsRunning) -> None:
         clock, bounds = host.clock, host.bounds
         self.journal, self.dispatch = parts.journal, parts.dispatch
-        plans = JournalPlans(parts.journal, parts.compile, capacity=bounds.plans)
+        bus_bell = Doorbell(clock)
+        plans = JournalPlans(
+            parts.journal, parts.compile, capacity=bounds.plans, expect=bus_bell.ring
+        )
         self.definitions = Definitions(
             journal=parts.journal, plans=plans, compile=parts.compile, clock=clock
         )
@@ -172,6 +175,7 @@ class _Works:
             ownership=self.ownership,
             clock=clock,
             bounds=bounds,
+            bell=bus_bell,
             arrive=self.intake.arrive,
             expecting=lambda: plans.expecting,
         )

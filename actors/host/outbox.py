@@ -27,9 +27,9 @@ from heliostat.actors.host.ownership import OwnedShard, Ownership
 from heliostat.actors.host.peers import Peers
 from heliostat.actors.host.plans import PlanStore
 from heliostat.actors.host.post import Delivery, Posted, read_posted
-from heliostat.actors.host.starts import fault_of_input, refusal_of
+from heliostat.actors.host.starts import bad_name, fault_of_input, refusal_of
 from heliostat.engine.errors import HeliostatError, JournalError, JournalUnavailable
-from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.identity import NAME, ExecutionKey
 from heliostat.engine.journal.protocol import Journal, Message
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.messages import StartChild, TellChildEnded, TellSignal
@@ -178,6 +178,9 @@ class Outbox:
             return owner is not None and self._peers.send(owner, delivery)
         says = delivery.says
         if isinstance(says, StartChild) and delivery.creates:
+            if NAME.fullmatch(delivery.key.execution_id) is None:
+                self._told(delivery, bad_name("the id of a started execution", delivery.key))
+                return True
             if delivery.hosted is None:
                 delivery.hosted = self._plans.find(
                     delivery.key.namespace, says.definition, says.version

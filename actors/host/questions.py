@@ -36,13 +36,10 @@ import msgspec
 from msgspec import Struct
 
 from heliostat.actors.calls import unpack
-from heliostat.actors.host.api import Accepted, Ended, Refusal
+from heliostat.actors.host.api import Ended, Refusal
 from heliostat.engine.identity import ExecutionKey
 
 _T = TypeVar("_T")
-
-
-CancelAccepted = Accepted
 
 
 class ResultBatch(Struct, frozen=True, kw_only=True):

@@ -215,11 +215,12 @@ def _check_names(request: StartRequest) -> Refusal | None:
     key = request.key
     if NAME.fullmatch(key.execution_id) and NAME.fullmatch(key.namespace):
         return None
-    field, value = (
-        ("workflow_id", key.execution_id)
-        if NAME.fullmatch(key.namespace)
-        else ("namespace", key.namespace)
-    )
+    return bad_name("workflow_id" if NAME.fullmatch(key.namespace) else "namespace", key)
+
+
+def bad_name(field: str, key: ExecutionKey) -> Refusal:
+    """An id, or a namespace, that is no name."""
+    value = key.namespace if field == "namespace" else key.execution_id
     return Refusal(
         code="INVALID_INPUT",
         message=(
