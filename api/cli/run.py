@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from heliostat.api.cli.options import (
     place_options,
 )
 from heliostat.api.cli.output import Output, json_text
-from heliostat.engine.errors import ResultTimeout, Unreachable
+from heliostat.engine.errors import ExecutionFailed, ResultTimeout, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
@@ -89,8 +90,14 @@ def run(
         try:
             result = _wait(handle, output)
         except KeyboardInterrupt:
-            _tell_how_to_go_on(handle, client, settings, output)
+            word = "waits in the journal" if client.embedded else "goes on"
+            command = _command(handle, client, settings, "result")
+            output.note(f"\nexecution {handle.id} {word}; its result: {command}")
             context.exit(_EXIT_INTERRUPTED)
+        except ExecutionFailed:
+            command = _command(handle, client, settings, "retry")
+            output.note(f"execution {handle.id} goes on where it failed with: {command}")
+            raise
     answer = {"id": handle.id, "status": "Completed", "output": result}
     output.result(answer, lambda: json_text(result, indent=2))
 
@@ -132,15 +139,9 @@ def _say_where(handle: Handle, say: Callable[[str], None]) -> None:
     say(f"execution {handle.id}: {view.status}, {since_s:.0f} s{': ' + steps if steps else ''}")
 
 
-def _tell_how_to_go_on(
-    handle: Handle, client: Client, settings: Configuration, output: Output
-) -> None:
-    place = f"--data {settings.data_dir}"
-    if handle.namespace != DEFAULT_NAMESPACE:
-        place += f" --namespace {handle.namespace}"
-    first = f"heliostat up {place} && " if client.embedded else ""
-    word = "waits in the journal" if client.embedded else "goes on"
-    output.note(
-        f"\nexecution {handle.id} {word}; its result: {first}"
-        f"heliostat workflow result {place} {handle.id}"
-    )
+def _command(handle: Handle, client: Client, settings: Configuration, verb: str) -> str:
+    """What is typed to go on with an execution."""
+    data = ("--data", str(settings.data_dir))
+    scope = () if handle.namespace == DEFAULT_NAMESPACE else ("--namespace", handle.namespace)
+    typed = shlex.join(("heliostat", "workflow", verb, *data, *scope, handle.id))
+    return f"{shlex.join(('heliostat', 'up', *data))} && {typed}" if client.embedded else typed

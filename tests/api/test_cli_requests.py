@@ -155,6 +155,12 @@ def test_a_failed_one_is_retried(client: Client, cli: Cli) -> None:
     assert client.get("x").end().result(BOUND_S).run == 2
 
 
+def test_a_run_that_fails_says_how_it_goes_on(cli: Cli, tmp_path: Path) -> None:
+    told = cli("run", "fails.yaml", "--id", "x", "--dev", code=1)
+    assert f"heliostat workflow retry --data {tmp_path / '.heliostat'} x" in told
+    assert "error: execution 'x' failed in step 'check': Bad: no" in told
+
+
 def test_definitions_that_call_each_other(client: Client, cli: Cli) -> None:
     fault = cli("register", "parent.yaml", code=2)
     assert "parent.yaml:4:" in fault
