@@ -26,11 +26,13 @@ def check_definition(
     """Note every fault of a definition.
 
     Args:
-        lost: names that the text has and the definition lacks, as they could not be read.
+        lost: names that the text has and the definition may lack, as they could not be read.
     """
     scopes = [*scopes_of(definition)]
     ordered = control_flow.unique(scopes, findings)
     homes = control_flow.homes(scopes)
+    declared = {name for scope in scopes for name in scope.variables}
+    lost = Lost(steps=lost.steps - homes.keys(), variables=lost.variables - declared)
     for scope in scopes:
         sound = control_flow.check(scope, homes, findings, lost=lost.steps)
         fields.check(scope, findings)

@@ -79,8 +79,7 @@ class _Known:
 
     def __init__(self, scope: Scope, homes: Homes, lost: frozenset[str]) -> None:
         self._scope, self._homes = scope, homes
-        elsewhere = homes.keys() - scope.by_id.keys()
-        self._ids = set(scope.by_id) | (lost - elsewhere)
+        self._ids = set(scope.by_id) | lost
 
     def __contains__(self, id: str) -> bool:
         return id in self._ids

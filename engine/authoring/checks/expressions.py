@@ -148,7 +148,7 @@ class _ScopeChecker:
     def _visible(self) -> dict[str, Type]:
         """The steps of this scope and of those around it, for suggestions."""
         outputs, lost = self._shared.outputs, self._shared.lost
-        found = {id: outputs[id] for id in lost.steps if id not in self._shared.homes}
+        found = {id: outputs[id] for id in lost.steps}
         for scope in self._scope.enclosing:
             found.update((id, outputs[id]) for id in scope.by_id)
         return found
