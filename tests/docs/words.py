@@ -117,9 +117,7 @@ def _order(at: Address) -> tuple[int, int, int]:
 
 def alphabet(traces: Iterable[str]) -> frozenset[str]:
     """What traces name, items without their numbers."""
-    return frozenset(
-        _kind(letter) for trace in traces for letter in trace.split() if letter != "…"
-    )
+    return frozenset(_kind(letter) for trace in traces for letter in trace.split() if letter != "…")
 
 
 def projected(word: Iterable[str], letters: frozenset[str]) -> tuple[str, ...]:

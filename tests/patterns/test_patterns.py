@@ -57,7 +57,9 @@ def _explore(pattern: Example) -> dict[tuple[str, ...], int]:
 
 
 def test_all_forty_three_are_there() -> None:
-    numbers = [int(found) for found in re.findall(r"^### WCP-(\d+) ", PAGE.read_text(), re.M)]
+    numbers = [
+        int(found) for found in re.findall(r"^### WCP-(\d+) ", PAGE.read_text(), re.MULTILINE)
+    ]
     assert sorted(numbers) == list(range(1, 44))
 
 
