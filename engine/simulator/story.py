@@ -140,6 +140,9 @@ class _Teller:
         again = f" (visit {visit})" if visit > 1 else ""
         return "/".join(own) + again
 
+    def _scope(self, scope: int) -> str:
+        return "/".join(self._scopes.get(scope, ())) or "the execution"
+
     def _at(self, at: Address) -> str:
         return self._label(at.scope, at.step, at.visit)
 
@@ -171,8 +174,8 @@ class _Teller:
         if activation.received is not None:
             return f"{label} takes what had been kept for it"
         words = [label, _BEGINS[step.kind]]
-        if activation.child is not None:
-            words.append(activation.child)
+        if step.child is not None:
+            words.append(step.child.workflow)
         if activation.task is not None:
             words.append(", ".join((*activation.task.assignees, *activation.task.candidates)))
         if step.input is not None:
@@ -231,16 +234,15 @@ class _Teller:
             case ScopesOpened():
                 return f"{self._at(event.at)} opens"
             case BranchCompleted():
-                return f"{'/'.join(self._scopes.get(event.scope, ()))} completes"
+                return f"{self._scope(event.scope)} completes"
             case BranchFailed():
-                path = "/".join(self._scopes.get(event.scope, ()))
-                return f"{path} fails: {_failure(event.failure)}"
+                return f"{self._scope(event.scope)} fails: {_failure(event.failure)}"
             case ScopeClosing():
                 why = "canceled" if event.canceled else "decided early"
                 if event.failure is not None:
                     why = _failure(event.failure)
                 what = (
-                    "/".join(self._scopes.get(event.scope, ())) or "the execution"
+                    self._scope(event.scope)
                     if event.step is None
                     else self._label(event.scope, event.step, event.visit or 1)
                 )

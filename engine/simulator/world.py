@@ -377,6 +377,7 @@ def _letter(message: Outgoing) -> Letter:
     """A message as what its receiver is told."""
     body: AnyMessage = message.body
     id, receiver = message.id, message.receiver
+    told: AnyStimulus
     match body:
         case StartChild():
             start = Start(now_ms=0, execution_id=receiver, input=body.input, parent=body.parent)
@@ -400,7 +401,7 @@ def _letter(message: Outgoing) -> Letter:
             )
             return Letter(id=id, receiver=receiver, stimulus=ended)
         case TellSignal():
-            told: AnyStimulus = Signal(now_ms=0, message_id=id, name=body.name, data=body.data)
+            told = Signal(now_ms=0, message_id=id, name=body.name, data=body.data)
         case TellCancel():
             told = Cancel(now_ms=0, message_id=id, reason=body.reason)
         case TellPause():
