@@ -88,6 +88,15 @@ steps:
 """
 
 
+SIGNALS = ", ".join(f"{{execution: ear, name: say, data: {n}}}" for n in range(12))
+BURST = f"""
+id: burst
+version: "1"
+steps:
+  - {{id: speak, type: decision, needs: [], signal: [{SIGNALS}]}}
+"""
+
+
 def inputs(call: Any) -> int:
     return int(call.input["n"]) + 1
 
@@ -452,6 +461,20 @@ class TestKilled:
         assert await _killed_at(world, count, begin, is_over) > 1
         assert (await status(world.hosts[-1], "ear")).output == [1, 2, 3, 4, 5]
         assert await world.on_the_way() == []
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    async def test_what_is_said_in_one_breath_arrives_in_order(
+        self, world: World, count: int
+    ) -> None:
+        for text in (LISTENER, BURST):
+            await world.journal.put_definition(row_of(text))
+
+        async def begin(host: ExecutionHost) -> None:
+            await start(host, "listener", ["ear"], input={"count": 12})
+            await start(host, "burst", ["mouth"])
+
+        await _killed_at(world, count, begin, lambda: is_ended(world, "ear"))
+        assert (await status(world.hosts[-1], "ear")).output == list(range(12))
 
     @pytest.mark.parametrize("count", range(1, 5))
     async def test_a_child_that_cannot_start_is_an_end_for_its_parent(
