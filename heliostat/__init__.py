@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heliostat.actors.runner.current import current
     from heliostat.cluster.connect import connect
     from heliostat.engine import errors
+    from heliostat.engine.authoring.json_schema import definition_schema
     from heliostat.engine.authoring.loading import load_definition
     from heliostat.engine.authoring.steps import Retry, step
     from heliostat.engine.errors import HeliostatError
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "connect",
     "current",
+    "definition_schema",
     "errors",
     "load_definition",
     "simulate",
@@ -50,6 +52,7 @@ _HOMES = {
     "Task": "heliostat.actors.client.tasks",
     "connect": "heliostat.cluster.connect",
     "current": "heliostat.actors.runner.current",
+    "definition_schema": "heliostat.engine.authoring.json_schema",
     "load_definition": "heliostat.engine.authoring.loading",
     "simulate": "heliostat.engine.simulator",
     "step": "heliostat.engine.authoring.steps",

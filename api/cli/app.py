@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Final
 
@@ -25,6 +23,8 @@ from heliostat.api.cli.event import event
 from heliostat.api.cli.output import Output
 from heliostat.api.cli.register import register
 from heliostat.api.cli.run import run
+from heliostat.api.cli.schema import schema
+from heliostat.api.cli.simulate import simulate
 from heliostat.api.cli.steering import workflow
 from heliostat.api.cli.task import task
 from heliostat.engine import errors
@@ -59,11 +59,20 @@ def app() -> None:
     """
 
 
-for command in (up, down, status, register, run, workflow, task, event, demo):
+for command in (
+    up,
+    down,
+    status,
+    register,
+    run,
+    workflow,
+    task,
+    event,
+    simulate,
+    schema,
+    demo,
+):
     app.add_command(command)
-for name in ("simulate", "schema"):  # one command a module, of the module's name
-    if find_spec(f"heliostat.api.cli.{name}") is not None:
-        app.add_command(getattr(import_module(f"heliostat.api.cli.{name}"), name))
 
 
 def main(arguments: list[str] | None = None) -> None:

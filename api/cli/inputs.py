@@ -43,6 +43,11 @@ def read_value(text: str | None, option: str) -> Any:
     return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
 
 
+def read_input(text: str | None) -> Any:
+    """`read_value` of `--input`."""
+    return read_value(text, "--input")
+
+
 def read_tags(pairs: Sequence[str]) -> dict[str, str]:
     """`KEY=VALUE` options as a mapping; raises `InputError`."""
     tags = {}
