@@ -324,7 +324,7 @@ def _completion(step: Step) -> plan.Completion:
 
 def _may_end(step: Step, graph: Graph) -> bool:
     """Whether a scope may end with this step's completion; one that always fails has none."""
-    caught = any(clause.given("output") for clause in step.on_error)
+    caught = any(clause.given("output") or clause.human is not None for clause in step.on_error)
     if isinstance(step, DecisionStep) and step.fail is not None and not caught:
         return False
     if step.end is not None or not any(way.kind != "on_error" for way in graph.leaving[step.id]):

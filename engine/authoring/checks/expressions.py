@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from ...expressions import (
+    Data,
     DataProblems,
     Problem,
     SyntaxProblem,
     Type,
     parse_data,
     parse_expression,
+    render_type,
     type_from_schema,
 )
 from ...expressions import (
@@ -34,6 +37,15 @@ from .slots import Slot, slots_of_scope, slots_of_step
 from .times import plain_time
 
 _STEP_READ: Final = re.compile(r"steps\s*(?:\.\s*|\[\s*[\"'])([A-Za-z_][A-Za-z0-9_]*)")
+_KINDS: Final[Mapping[type, str]] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 _BEFORE_STEPS: Final = "this is fixed before any step runs"
 
 
@@ -117,7 +129,10 @@ class _ScopeChecker:
             except SyntaxProblem as problem:
                 return [problem.problem]
         try:
-            return check_part(parse_data(slot.value), names, expect=slot.wanted)
+            data = parse_data(slot.value)
+            if (clash := _constant_clash(data, slot)) is not None:
+                return [clash]
+            return check_part(data, names, expect=slot.wanted)
         except DataProblems as problems:
             # the strings that can be read are checked all the same
             broken = {problem.path for problem in problems.problems}
@@ -133,7 +148,7 @@ class _ScopeChecker:
         return Names(
             input=shared.input,
             vars=variables,
-            steps={id: shared.outputs[id] for id in named} | self._visible(),
+            steps=self._visible,
             elsewhere=self._elsewhere(named, slot, step),
             collections=_collections(named, shared.homes),
             has_item=slot.item or self._in_item,
@@ -145,8 +160,9 @@ class _ScopeChecker:
             has_secrets=slot.secrets,
         )
 
+    @cached_property
     def _visible(self) -> dict[str, Type]:
-        """The steps of this scope and of those around it, for suggestions."""
+        """The steps of this scope and of those around it; of others `_elsewhere` tells."""
         outputs, lost = self._shared.outputs, self._shared.lost
         found = {id: outputs[id] for id in lost.steps}
         for scope in self._scope.enclosing:
@@ -211,6 +227,17 @@ class _ScopeChecker:
                 branch = "" if scope.branch is None else f".{scope.branch}"
                 return f"it is inside: read `$.steps.{scope.owner.id}.output{branch}`"
         return "it is in another branch, which runs at the same time"
+
+
+def _constant_clash(data: Data, slot: Slot) -> Problem | None:
+    """A value that is written out, and of another type than the field."""
+    wanted = slot.wanted
+    if wanted is None or not data.constant:
+        return None
+    kind = _KINDS[type(data.value)]
+    if kind in wanted.kinds:
+        return None
+    return Problem("HS013", f"{render_type(wanted)} is wanted here, not {kind}", (0, 0))
 
 
 def _variables(scope: Scope, lost: Lost) -> dict[str, Type]:

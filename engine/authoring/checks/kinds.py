@@ -65,9 +65,10 @@ def _decision(step: DecisionStep, path: Path, findings: Findings) -> None:
         return
     if step.given("output"):
         refuse(findings, "failing with an output", (*path, "output"), at="key")
-    for field in _AFTER_COMPLETION:
-        # caught by a clause with `output`, it completes all the same
-        if step.given(field) and not any(clause.given("output") for clause in step.on_error):
+    # caught by a clause with `output`, or by a person, it completes all the same
+    caught = any(clause.given("output") or clause.human is not None for clause in step.on_error)
+    for field in () if caught else _AFTER_COMPLETION:
+        if step.given(field):
             refuse(findings, "failing and going on", (*path, field), at="key", field=field)
 
 

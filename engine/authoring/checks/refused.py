@@ -199,6 +199,12 @@ REFUSED: Final[Mapping[str, Refused]] = {
         message="`{name}` has {capacity}, {count} can never be held",
         cure="at most {capacity}",
     ),
+    "held around": Refused(
+        code="HS215",
+        what="`uses` of a semaphore within a step that holds so much of it that none is left",
+        message="`{name}` has {capacity}, and {held} of it is held around this step: it never begins",
+        cure="say `uses` on the inner steps only",
+    ),
     "semaphore of the deployment": Refused(
         code="HS012",
         what="`semaphores` with `{per: deployment}`",

@@ -233,7 +233,7 @@ def shuffled(value: Any, random: Any) -> Any:
 
 FILES = sorted((Path(__file__).parent / "good").glob("*.yaml"))
 TREES = [content(load_definition(file)) for file in FILES]
-ODD_VALUES = [[], {}, "", "end", "$.", "${", "${ }", "$.steps.a.output", [[]], [{}]]
+ODD_VALUES: list[Any] = [[], {}, "", "end", "$.", "${", "${ }", "$.steps.a.output", [[]], [{}]]
 ODD_VALUES += [{"append": 1}, -1, 0, 1.5, "a", None, {"business_days": 1}, ["a"], [{"to": "a"}]]
 ODD_VALUES += [{"at_least": 3}, "$.secrets.k", "$.event.data", "$.steps.x.items[0]", {"per": "x"}]
 odd = json_values | st.sampled_from(ODD_VALUES).map(copy.deepcopy)

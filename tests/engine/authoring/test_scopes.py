@@ -215,6 +215,20 @@ steps:
     ]
 
 
+def test_what_is_written_out_has_the_type_of_its_field() -> None:
+    text = """
+handlers: [{event: e, actions: [{cancel: {execution: 1}}, {start: {workflow: w, id: [a]}}]}]
+steps:
+  - {id: a, type: human, assignees: 7, candidates: [a, b], signal: [{execution: true, name: n}]}
+"""
+    assert [(each.field, each.message) for each in told(text)] == [
+        ("handlers[0].actions[0].cancel.execution", "string is wanted here, not number"),
+        ("handlers[0].actions[1].start.id", "string is wanted here, not array"),
+        ("assignees", "array or string is wanted here, not number"),
+        ("signal[0].execution", "string is wanted here, not boolean"),
+    ]
+
+
 def test_semaphores_are_declared() -> None:
     found = told(
         "semaphores: {llm: 1}\nsteps: [{id: a, uses: {lm: 1}, steps: [{id: x, type: decision}]}]"
