@@ -202,7 +202,7 @@ REFUSED: Final[Mapping[str, Refused]] = {
     "held around": Refused(
         code="HS215",
         what="`uses` of a semaphore within a step that holds so much of it that none is left",
-        message="`{name}` has {capacity}, and {held} of it is held around this step: it never begins",
+        message="`{name}` has {capacity}, and {held} of it is held around the step",
         cure="say `uses` on the inner steps only",
     ),
     "semaphore of the deployment": Refused(

@@ -29,7 +29,7 @@ def check(
         for index, step in enumerate(scope.steps):
             path = scope.step_path(index)
             if isinstance(step, RetriedFields):
-                _uses(step, path, definition, findings)
+                _uses(step, path, scope, definition, findings)
             if isinstance(step, HumanStep):
                 _escalations(step.escalate or (), path, findings)
                 if step.intervention_point is not None:
@@ -42,7 +42,9 @@ def check(
     _handlers(definition, scopes[0], homes, findings)
 
 
-def _uses(step: RetriedFields, path: Path, definition: Definition, findings: Findings) -> None:
+def _uses(
+    step: RetriedFields, path: Path, scope: Scope, definition: Definition, findings: Findings
+) -> None:
     for name, count in step.uses.items():
         place = (*path, "uses", name)
         capacity = definition.semaphores.get(name)
@@ -52,7 +54,16 @@ def _uses(step: RetriedFields, path: Path, definition: Definition, findings: Fin
             message = f"no semaphore `{name}` is declared"
             findings.add("HS219", place, message, cure, at="key")
         elif isinstance(capacity, int) and count > capacity:
-            refuse(findings, "more than there is", place, name=name, capacity=capacity, count=count)
+            names = {"name": name, "capacity": capacity, "count": count}
+            refuse(findings, "more than there is", place, **names)
+        elif isinstance(capacity, int) and count + (held := _held_around(scope, name)) > capacity:
+            refuse(findings, "held around", place, name=name, capacity=capacity, held=held)
+
+
+def _held_around(scope: Scope, name: str) -> int:
+    """How much of a semaphore the steps hold that a scope is in."""
+    owners = (each.owner for each in scope.enclosing)
+    return sum(each.uses.get(name, 0) for each in owners if isinstance(each, RetriedFields))
 
 
 def _points(definition: Definition, findings: Findings) -> dict[str, int]:

@@ -190,6 +190,14 @@ CASES: Mapping[str, tuple[str, str, str]] = {
         "uses.llm",
         "`llm` has 2, 3 can never be held",
     ),
+    "held around": (
+        (
+            "semaphores: {llm: 1}\nsteps: [{id: b, uses: {llm: 1}, steps:"
+            " [{id: a, type: activity, activity: m:a, uses: {llm: 1}}]}]"
+        ),
+        "uses.llm",
+        "`llm` has 1, and 1 of it is held around the step",
+    ),
     "semaphore of the deployment": (
         f"semaphores: {{llm: {{per: deployment}}}}\nsteps: [{ONE}]",
         "semaphores.llm",
