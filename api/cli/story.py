@@ -57,7 +57,11 @@ def _completed(event: Told) -> str:
     return (
         _place(event["at"])
         + _output(event)
-        + (f" instead of {_failure(event['recovered'])}" if event.get("recovered") else "")
+        + (
+            f" instead of {_failure(event['recovered'], event['at'])}"
+            if event.get("recovered")
+            else ""
+        )
         + (f"; {assigned}" if assigned else "")
         + "".join(f"; {name} += {_value(v)}" for name, v in event.get("appended", {}).items())
         + _cancelled(event)
