@@ -54,8 +54,8 @@ def _uses(
             message = f"no semaphore `{name}` is declared"
             findings.add("HS219", place, message, cure, at="key")
         elif isinstance(capacity, int) and count > capacity:
-            names = {"name": name, "capacity": capacity, "count": count}
-            refuse(findings, "more than there is", place, **names)
+            fewer = {"capacity": capacity, "count": count}
+            refuse(findings, "more than there is", place, at="value", name=name, **fewer)
         elif isinstance(capacity, int) and count + (held := _held_around(scope, name)) > capacity:
             refuse(findings, "held around", place, name=name, capacity=capacity, held=held)
 
