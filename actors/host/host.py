@@ -18,11 +18,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from heliostat.actors.calls import pack, unpack
-from heliostat.actors.dispatch.protocol import Deliver, Dispatch, Report
-from heliostat.actors.host.aftermath import Aftermath
+from heliostat.actors.dispatch.protocol import Deliver, Report
 from heliostat.actors.host.api import (
     AnyRequest,
     CancelRequest,
@@ -40,15 +38,8 @@ from heliostat.actors.host.api import (
 )
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause
-from heliostat.actors.host.definitions import Definitions
-from heliostat.actors.host.events import EventPump
 from heliostat.actors.host.figures import Figures
-from heliostat.actors.host.intake import Intake
-from heliostat.actors.host.loop import TurnLoop
-from heliostat.actors.host.outbox import Outbox
-from heliostat.actors.host.ownership import Ownership
-from heliostat.actors.host.peers import CallPeer, Deliveries, Inbox, Peers
-from heliostat.actors.host.plans import Compile, JournalPlans
+from heliostat.actors.host.peers import CallPeer, Deliveries
 from heliostat.actors.host.post import encode_data
 from heliostat.actors.host.processes import is_running
 from heliostat.actors.host.questions import (
@@ -60,11 +51,10 @@ from heliostat.actors.host.questions import (
     HostInfo,
     ShardInfo,
 )
-from heliostat.actors.host.reads import Reads
 from heliostat.actors.host.requests import RequestItem
-from heliostat.actors.host.starts import StartDesk, overloaded, refusal_of
-from heliostat.actors.host.streams import ResultStreams
-from heliostat.actors.host.tasks import Tasks, task_address
+from heliostat.actors.host.starts import overloaded, refusal_of
+from heliostat.actors.host.tasks import task_address
+from heliostat.actors.host.works import IsRunning, Parts, Works
 from heliostat.engine.errors import HeliostatError, InputError, JournalError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.ids import new_id
@@ -72,8 +62,6 @@ from heliostat.engine.journal.protocol import (
     BusEvent,
     DefinitionRow,
     ExecutionQuery,
-    Journal,
-    OwnerRow,
     TaskQuery,
 )
 
@@ -82,116 +70,8 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class Parts(Struct, frozen=True, kw_only=True):
-    """What a host works with; opened in the background, closed by `drain`."""
-
-    journal: Journal
-    dispatch: Dispatch
-    compile: Compile
-
-
 OpenParts: TypeAlias = Callable[[Deliver], Awaitable[Parts]]
 """Opens journal and dispatcher; may raise, and is then called again after a pause."""
-
-
-class _Works:
-    """All that exists once the journal is open."""
-
-    def __init__(self, parts: Parts, host: ExecutionHost, is_running_: IsRunning) -> None:
-        clock, bounds = host.clock, host.bounds
-        self.journal, self.dispatch = parts.journal, parts.dispatch
-        bus_bell = Doorbell(clock)
-        plans = JournalPlans(
-            parts.journal, parts.compile, capacity=bounds.plans, expect=bus_bell.ring
-        )
-        self.definitions = Definitions(
-            journal=parts.journal, plans=plans, compile=parts.compile, clock=clock
-        )
-        self.streams = ResultStreams(clock=clock, bounds=bounds)
-        self.ownership = Ownership(
-            journal=parts.journal,
-            name=host.name,
-            incarnation=host.incarnation,
-            pid=os.getpid(),
-            node=host.node,
-            clock=clock,
-            bounds=bounds,
-            process_is_running=is_running_,
-        )
-        bell = Doorbell(clock)
-        self.loop = loop = TurnLoop(
-            journal=parts.journal,
-            dispatch=parts.dispatch,
-            plans=plans,
-            ownership=self.ownership,
-            streams=self.streams,
-            figures=host.figures,
-            bell=bell,
-            clock=clock,
-            bounds=bounds,
-        )
-        self.reads = Reads(
-            journal=parts.journal,
-            plans=plans,
-            ownership=self.ownership,
-            streams=self.streams,
-            bounds=bounds,
-            live=loop.residents.all.get,
-            durable=loop.durable,
-        )
-        self.desk = StartDesk(
-            journal=parts.journal,
-            plans=plans,
-            clock=clock,
-            bounds=bounds,
-            bell=bell,
-            watch=self.reads.watch_one,
-            resident=loop.residents.__len__,
-        )
-        self.intake = loop.intake = Intake(
-            ownership=self.ownership, desk=self.desk, clock=clock, bounds=bounds
-        )
-        self.tasks = Tasks(parts.journal)
-        self.peers = Peers(host.call_peer, clock=clock, bounds=bounds)
-
-        def room() -> bool:
-            return len(loop.residents) < bounds.executions_resident
-
-        self.outbox = loop.outbox = Outbox(
-            journal=parts.journal,
-            plans=plans,
-            ownership=self.ownership,
-            peers=self.peers,
-            clock=clock,
-            bounds=bounds,
-            arrive=self.intake.arrive,
-            room=room,
-        )
-        self.inbox = Inbox(
-            plans=plans, clock=clock, bounds=bounds, arrive=self.intake.arrive, room=room
-        )
-        self.pump = loop.pump = EventPump(
-            journal=parts.journal,
-            ownership=self.ownership,
-            clock=clock,
-            bounds=bounds,
-            bell=bus_bell,
-            arrive=self.intake.arrive,
-            expecting=lambda: plans.expecting,
-        )
-        loop.aftermath = Aftermath(
-            dispatch=parts.dispatch,
-            outbox=self.outbox,
-            pump=self.pump,
-            streams=self.streams,
-            residents=loop.residents,
-            desk=self.desk,
-            figures=host.figures,
-            clock=clock,
-        )
-
-
-IsRunning: TypeAlias = Callable[[OwnerRow], bool]
 
 
 class ExecutionHost:
@@ -213,10 +93,10 @@ class ExecutionHost:
         self.bounds = bounds or HostBounds()
         self.clock = clock or SystemClock()
         self.figures = Figures(self.bounds)
-        self.call_peer = call_peer
+        self._call_peer = call_peer
         self._open_parts = open_parts
         self._process_is_running = process_is_running
-        self._works: _Works | None = None
+        self._works: Works | None = None
         self._opening_trouble: str | None = "the journal is not open yet"
         self._opened = asyncio.Event()
         self._early: list[Report] = []
@@ -237,7 +117,17 @@ class ExecutionHost:
 
     async def _open(self) -> None:
         parts = await self._opened_parts()
-        works = _Works(parts, self, self._process_is_running)
+        works = Works(
+            parts,
+            name=self.name,
+            node=self.node,
+            incarnation=self.incarnation,
+            figures=self.figures,
+            clock=self.clock,
+            bounds=self.bounds,
+            process_is_running=self._process_is_running,
+            call_peer=self._call_peer,
+        )
         self._works, self._opening_trouble, self._state = works, None, "running"
         self._opened.set()
         early, self._early = self._early, []
@@ -299,14 +189,14 @@ class ExecutionHost:
         await self._stop(works)
         return self._info()
 
-    def _quiet(self, works: _Works) -> bool:
+    def _quiet(self, works: Works) -> bool:
         return not (
             works.desk.unanswered
             or works.intake.waiting
             or any(live.state.busy for live in works.loop.residents.all.values())
         )
 
-    async def _stop(self, works: _Works) -> None:
+    async def _stop(self, works: Works) -> None:
         works.loop.stop()
         turns = [task for task in self._tasks if task.get_name().endswith((":turns", ":own"))]
         others = [task for task in self._tasks if task not in turns]
@@ -337,7 +227,7 @@ class ExecutionHost:
         self,
         body: bytes,
         type_: type[_T],
-        ask: Callable[[_Works, _T], Awaitable[Any]],
+        ask: Callable[[Works, _T], Awaitable[Any]],
         bytes_max: int | None = None,
     ) -> bytes:
         if bytes_max is not None and len(body) > bytes_max:
@@ -356,7 +246,7 @@ class ExecutionHost:
         except HeliostatError as error:
             return pack(refusal_of(error))
 
-    async def _until_open(self) -> _Works | None:
+    async def _until_open(self) -> Works | None:
         try:
             await asyncio.wait_for(self._opened.wait(), self.bounds.claim_wait_ms / 1000)
         except TimeoutError:
@@ -375,7 +265,7 @@ class ExecutionHost:
         """Start executions; each answer comes after its commit."""
         return await self._call(body, StartMany, self._start_many)
 
-    async def _start_many(self, works: _Works, many: StartMany) -> Any:
+    async def _start_many(self, works: Works, many: StartMany) -> Any:
         refuse = None
         if self._state != "running":
             refuse = _closing()
@@ -407,13 +297,13 @@ class ExecutionHost:
     async def act_on_task(self, body: bytes) -> bytes:
         """Claim, release, assign or complete a human task."""
 
-        async def act(works: _Works, request: TaskActionRequest) -> Any:
+        async def act(works: Works, request: TaskActionRequest) -> Any:
             task_address(request.task_id)  # refused at once, if it is none
             return await self._request(works, request)
 
         return await self._call(body, TaskActionRequest, act, self.bounds.request_bytes)
 
-    async def _request(self, works: _Works, request: AnyRequest) -> Any:
+    async def _request(self, works: Works, request: AnyRequest) -> Any:
         item = RequestItem(request, self.clock.steady_ms())
         works.intake.request(item)
         return await item.future
@@ -422,7 +312,7 @@ class ExecutionHost:
         """Publish an event; answered once it is durable."""
         return await self._call(body, PublishRequest, self._publish, self.bounds.request_bytes)
 
-    async def _publish(self, works: _Works, request: PublishRequest) -> Any:
+    async def _publish(self, works: Works, request: PublishRequest) -> Any:
         event = BusEvent(
             id=request.id,
             namespace=request.namespace,

@@ -16,7 +16,8 @@ from pathlib import Path
 from heliostat.actors.dispatch.opening import open_dispatcher
 from heliostat.actors.dispatch.protocol import Deliver
 from heliostat.actors.host.clock import pause
-from heliostat.actors.host.host import ExecutionHost, Parts
+from heliostat.actors.host.host import ExecutionHost
+from heliostat.actors.host.works import Parts
 from heliostat.actors.settings import Settings
 from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.journal.memory import MemoryJournal

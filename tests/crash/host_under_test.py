@@ -23,8 +23,9 @@ from heliostat.actors.dispatch.processes import ProcessFactory
 from heliostat.actors.dispatch.protocol import Deliver
 from heliostat.actors.host.api import Refusal, StartAnswers, StartMany, StartRequest
 from heliostat.actors.host.clock import SystemClock, pause
-from heliostat.actors.host.host import ExecutionHost, Parts
+from heliostat.actors.host.host import ExecutionHost
 from heliostat.actors.host.questions import CountRequest, answer
+from heliostat.actors.host.works import Parts
 from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.sqlite import open_sqlite

@@ -36,7 +36,7 @@ from heliostat.actors.host.api import (
 )
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.clock import pause
-from heliostat.actors.host.host import ExecutionHost, Parts
+from heliostat.actors.host.host import ExecutionHost
 from heliostat.actors.host.questions import (
     HistoryPage,
     HistoryRequest,
@@ -45,6 +45,7 @@ from heliostat.actors.host.questions import (
     WatchAnswers,
     answer,
 )
+from heliostat.actors.host.works import Parts
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.versions import plan_of, register
 from heliostat.engine.errors import JournalUnavailable, OutcomeUnknown
