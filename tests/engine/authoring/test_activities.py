@@ -164,6 +164,24 @@ def test_the_step_overrides_the_decorator_field_by_field(code: Path) -> None:
     assert over.resources.custom == {"disk": 3, "tpu": 4}
 
 
+def test_steps_of_inner_scopes_are_looked_at_and_our_own_functions_are_not(code: Path) -> None:
+    text = definition(
+        'id: b, steps: [{id: a, type: activity, activity: "shop:nothing_such"}], next: p',
+        "id: p, type: parallel, next: s, branches: "
+        '[{name: l, steps: [{id: x, type: activity, activity: "shop:marked"}]}]',
+        "id: s, type: script, language: shell, source: cat, next: h",
+        "id: h, type: service_call, url: https://x/",
+    )
+    parsed = parse_definition(text, "d.yaml")
+    with pytest.raises(DefinitionError) as caught:
+        check_activities(parsed, [code])
+    assert [(each.step, each.code) for each in caught.value.diagnostics] == [
+        ("a", "HS302"),
+        ("x", "HS304"),
+    ]
+    assert entry_modules(parsed) == ("shop",)
+
+
 def test_entry_modules_are_those_that_activities_name() -> None:
     text = definition(
         'id: a, type: activity, activity: "shop.orders:charge", next: b',
