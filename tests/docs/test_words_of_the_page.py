@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from heliostat.engine.authoring.model import CONCURRENCY_DEFAULT, STEP_TYPES
+from heliostat.engine.authoring import fields
+from heliostat.engine.authoring.fields import Model
+from heliostat.engine.authoring.model import CONCURRENCY_DEFAULT, STEP_TYPES, Branch, Definition
 from heliostat.engine.expressions.roots import ROOTS
 from heliostat.engine.kernel.activation import DEPTH_MAX
 from heliostat.engine.kernel.booking import SEEN_MAX
@@ -74,3 +76,23 @@ def test_every_name_that_expressions_read_is_explained() -> None:
 def test_errors_that_are_not_repeated_are_named() -> None:
     for error in REPEATING:
         assert f"`{error}`" in section("Errors")
+
+
+FOR_PEOPLE = frozenset({"name", "description", "metadata", "tags", "namespace", "isolation", "per"})
+OF_RESOURCES = frozenset({"num_cpus", "num_gpus", "memory", "custom", "runtime_env"})
+FIELDS_OF_OTHER_PAGES = FOR_PEOPLE | OF_RESOURCES
+"""Fields that do not change what a definition does, or are told of in `definitions.md`."""
+
+
+def test_every_field_of_a_definition_is_used_or_explained() -> None:
+    models: list[type[Model]] = [Definition, Branch, *STEP_TYPES.values()]
+    models += [
+        kind for kind in vars(fields).values() if isinstance(kind, type) and issubclass(kind, Model)
+    ]
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    missing = {
+        name
+        for name in names - FIELDS_OF_OTHER_PAGES
+        if re.search(rf"[`{{,\s]{name}\b[`:?]|\b{name}: ", TEXT) is None
+    }
+    assert not missing
