@@ -75,13 +75,16 @@ class ExecutionRow(Struct, frozen=True, kw_only=True):
     failure_message: str | None = None
     tags: Mapping[str, str] = {}
     awaits: tuple[str, ...] = ()
-    """Types of the events that the execution wants to hear of, until it ends."""
+    """Types of the events that it wants to hear of; those of a row that has ended do not count."""
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """The searchable projection of one human task; written whole, in the commit that changes it."""
+    """The searchable projection of one human task; written whole, in the commit that changes it.
 
-    key: ExecutionKey
+    `created_at_ms` is that of its first commit, whatever a later row says.
+    """
+
+    key: ExecutionKey  # that of the append which carries it
     task_id: str  # unique in its execution
     definition: str
     step: str
@@ -98,7 +101,7 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
 
 class BusEvent(Struct, frozen=True, kw_only=True):
-    """A published event; its id is unique in its namespace."""
+    """A published event; its id is unique in its namespace, for as long as the bus keeps it."""
 
     id: str
     namespace: str
@@ -135,7 +138,7 @@ class Append(Struct, frozen=True, kw_only=True):
     sent: tuple[Message, ...] = ()
     received: tuple[str, ...] = ()  # message ids that these events journal: their rows are deleted
     tasks: tuple[TaskRow, ...] = ()  # replace the rows of the same tasks
-    published: tuple[BusEvent, ...] = ()  # an id that the bus has is left as it is
+    published: tuple[BusEvent, ...] = ()  # an id that the bus keeps is left as it is
 
 
 class ShardBatch(Struct, frozen=True, kw_only=True):
@@ -216,7 +219,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     person: str | None = None
     """Among `assignees` or `candidates`, or `claimed_by`; a group is written `group:<name>`."""
     limit: int = 100  # 1 … 1,000
-    cursor: str | None = None
+    cursor: str | None = None  # `TaskPage.next_cursor` of the page before
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
@@ -249,10 +252,15 @@ class Journal(Protocol):
     - Unique: two appends with the same `after_seq` for one execution are not both stored.
     - Messages: a message sent in a stored append is read by `outgoing` until an append that
       `received` its id is stored; both are part of the atomic unit.
-    - Bus: published events have the positions 1, 2, 3, …, in one order for all readers; an id is
-      stored once. A cursor moves under the epoch of its shard's owner, and only forwards.
-    - Subscriptions: `awaiting` names each execution whose row says so, from the commit that
-      created it until the one that ended it.
+    - Bus: published events have the positions 1, 2, 3, …, in one order for all readers: whoever
+      has seen a position will see none before it for the first time. Those of an append are part
+      of the atomic unit. A namespace has an id once, however often it is published, until the
+      event is purged; a position is never given again. A cursor moves under the epoch of its
+      shard's owner, and only forwards.
+    - Subscriptions: `awaiting` names each execution whose row `awaits` the type and has not ended,
+      and no other: from the commit that says so to the one that says otherwise. One that leaves
+      its end again is named again.
+    - Tasks: a row in `tasks` replaces that of the same task; it is part of the atomic unit.
     - Timers: `due` names every execution whose row has `wake_at_ms` at or before the instant.
 
     Not guaranteed: atomicity or any order across shards, or that a read shows an append in flight.
@@ -340,25 +348,33 @@ class Journal(Protocol):
     # events
 
     async def publish(self, events: Sequence[BusEvent]) -> None:
-        """Put events on the bus that no execution's commit carries: a client published them."""
+        """Put events on the bus that no execution's commit carries: a client published them.
+
+        All of them or none, in the order given. Repeating it is harmless: an id that the bus keeps
+        is left as it is, whatever the repetition says of it.
+        """
         ...
 
     async def bus(
         self, *, after_position: int, limit: int = 1_000
     ) -> Sequence[tuple[int, BusEvent]]:
-        """`(position, event)` in the bus's order."""
+        """`(position, event)` in the bus's order; what was purged is left out."""
         ...
 
     async def bus_end(self) -> int:
-        """The position of the latest event; 0 where there never was one."""
+        """The position of the latest event, purged or not; 0 where there never was one."""
         ...
 
     async def bus_cursor(self, shard: str) -> int:
-        """Up to where a shard's executions have been told; 0 before the first event."""
+        """Up to where a shard's executions have been told; 0 for a shard that was never moved."""
         ...
 
     async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
-        """Move a shard's cursor; False when the shard has another epoch by now."""
+        """Move a shard's cursor; False, and it stays, when the shard has another epoch by now.
+
+        A position that it has passed leaves it where it is, and is True. One behind the bus's end
+        is the owner's mistake and raises `JournalError`: events would go by untold.
+        """
         ...
 
     async def awaiting(
@@ -370,18 +386,29 @@ class Journal(Protocol):
         after: ExecutionKey | None = None,
         limit: int = 1_000,
     ) -> Sequence[ExecutionKey]:
-        """Executions of a shard that want to hear of an event's type, in key order."""
+        """Executions of a shard that want to hear of an event's type, in key order.
+
+        From the key following `after`, which need not be one that awaits, or awaits still. An
+        execution that awaits the type from the first page to the last is named once; one that
+        begins or ends meanwhile may be or not.
+        """
         ...
 
     async def purge_bus(self, *, before_ms: int) -> int:
-        """Delete events published before an instant; how many. Positions are not given again."""
+        """Delete events published before an instant; how many. Positions are not given again.
+
+        Whether all shards' cursors have passed them is the caller's to know. Not one commit: what
+        was deleted before an error stays deleted.
+        """
         ...
 
     # human tasks
 
     async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None: ...
 
-    async def list_tasks(self, query: TaskQuery) -> TaskPage: ...
+    async def list_tasks(self, query: TaskQuery) -> TaskPage:
+        """A page that neither repeats nor skips a task which matched from the first page on."""
+        ...
 
     # definitions
 

@@ -205,7 +205,7 @@ class TestFormats:
         connection.execute("PRAGMA user_version = 99")
         connection.close()
         for opened in (open_sqlite, open_sqlite_readonly):
-            with pytest.raises(FormatMismatch, match=r"format 99, .* format 1"):
+            with pytest.raises(FormatMismatch, match=r"format 99, .* format 2"):
                 opened(path)
 
     async def test_database_of_another_program(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Final
 
 ROWS_MAX: Final = 128
-"""Rows of one statement; a power of two. Fifteen columns of them stay far below SQLite's bound."""
+"""Rows of one statement; a power of two. Sixteen columns of them stay far below SQLite's bound."""
 
 
 class Bulk:
