@@ -130,7 +130,7 @@ class _ScopeChecker:
                 return [problem.problem]
         try:
             data = parse_data(slot.value)
-            if (clash := _constant_clash(data, slot)) is not None:
+            if (clash := _clash(data, slot)) is not None:
                 return [clash]
             return check_part(data, names, expect=slot.wanted)
         except DataProblems as problems:
@@ -220,19 +220,20 @@ class _ScopeChecker:
     def _inside(self, home: Scope) -> str:
         """What to read of a step that another step of a scope around holds."""
         around = {scope.key for scope in self._scope.enclosing}
+        owners = {scope.owner.id for scope in self._scope.enclosing if scope.owner is not None}
         for scope in home.enclosing:
             if scope.parent is not None and scope.parent.key in around and scope.owner:
-                if scope.owner.id == getattr(self._scope.owner, "id", None):
+                if scope.owner.id in owners:
                     break  # another branch of the same step
                 branch = "" if scope.branch is None else f".{scope.branch}"
                 return f"it is inside: read `$.steps.{scope.owner.id}.output{branch}`"
         return "it is in another branch, which runs at the same time"
 
 
-def _constant_clash(data: Data, slot: Slot) -> Problem | None:
+def _clash(data: Data, slot: Slot) -> Problem | None:
     """A value that is written out, and of another type than the field."""
     wanted = slot.wanted
-    if wanted is None or not data.constant:
+    if wanted is None or (isinstance(data.value, str) and not data.constant):
         return None
     kind = _KINDS[type(data.value)]
     if kind in wanted.kinds:

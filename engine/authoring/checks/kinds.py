@@ -152,5 +152,3 @@ def _service_call(step: ServiceCallStep, path: Path, findings: Findings) -> None
             findings.add(
                 "HS014", (*path, "url"), f'"{url[:60]}" is no address', "as https://example.org/…"
             )
-    else:
-        findings.add("HS013", (*path, "url"), "a text is wanted", "as https://example.org/…")

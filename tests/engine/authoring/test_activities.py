@@ -9,11 +9,11 @@ import pytest
 from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.activities import (
     check_activities,
-    custom_key,
     entry_modules,
     inspect_activity,
 )
 from heliostat.engine.errors import DefinitionError
+from heliostat.engine.plan.numbering import custom_key
 
 MODULE = """
 from heliostat.engine.authoring.steps import Retry, step

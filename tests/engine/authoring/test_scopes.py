@@ -144,6 +144,20 @@ steps:
     ]
 
 
+def test_branches_do_not_read_one_another_from_deeper_inside_either() -> None:
+    text = """
+steps:
+  - id: p
+    type: parallel
+    branches:
+      - {name: l, steps: [{id: a, steps: [{id: x, type: decision}]}]}
+      - {name: r, steps: [{id: b, steps: [{id: y, type: decision, output: $.steps.x.output}]}]}
+"""
+    assert [(each.step, each.cure) for each in told(text)] == [
+        ("y", "it is in another branch, which runs at the same time")
+    ]
+
+
 def test_ids_are_unique_in_all_scopes() -> None:
     text = """
 steps:
