@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ..admission import check_position, conflicts_in, heard
 from ..protocol import Append, AppendResult, BusEvent, ExecutionRow, ShardBatch, TaskRow
 from .bulk import Bulk
 from .bus import Subscription, publish, set_subscriptions
+from .known import Known, find_executions
 from .schema import POSITION_BITS
 from .tasks import put_tasks
 
@@ -74,75 +75,7 @@ _FIND_SHARDS: Final = Bulk(
     " WHERE name IN ({rows})",
     columns=1,
 )
-_FIND_EXECUTIONS: Final = Bulk(
-    "SELECT json_group_array(json_array(executions.namespace, executions.id, shards.name,"
-    " executions.number, (SELECT max(seq) FROM events WHERE execution = executions.number),"
-    " status, definition, version, json(tags), json(awaits), created_at_ms))"
-    " FROM (VALUES {rows}) AS wanted"  # CROSS JOIN: in this order, by index
-    " CROSS JOIN executions ON namespace = wanted.column1 AND id = wanted.column2"
-    " CROSS JOIN shards ON shards.number = executions.shard",
-    columns=2,
-)
-
 _decode_shards: Final = msgspec.json.Decoder(list[tuple[str, int, int, int]]).decode
-
-
-class _Found(NamedTuple):
-    """What `_FIND_EXECUTIONS` says of an execution."""
-
-    namespace: str
-    id: str
-    shard: str
-    number: int
-    last_seq: int
-    status: str
-    definition: str
-    version: str
-    tags: dict[str, str] | None
-    awaits: tuple[str, ...] | None
-    created_at_ms: int
-
-
-_decode_executions: Final = msgspec.json.Decoder(list[_Found]).decode
-
-
-class _Known:
-    """An execution as the last append, or a query, left it."""
-
-    __slots__ = (
-        "awaits",
-        "created_at_ms",
-        "definition",
-        "epoch",
-        "last_seq",
-        "number",
-        "shard",
-        "status",
-        "tags",
-        "version",
-    )
-
-    def __init__(self, number: int, epoch: int, last_seq: int, shard: str) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.last_seq = last_seq
-        self.shard = shard
-
-    def describe(
-        self,
-        status: str,
-        definition: str,
-        version: str,
-        tags: Mapping[str, str],
-        awaits: tuple[str, ...],
-        created_at_ms: int,
-    ) -> None:
-        self.status = status
-        self.definition = definition
-        self.version = version
-        self.tags = tags
-        self.awaits = awaits
-        self.created_at_ms = created_at_ms
 
 
 class _Writes:
@@ -202,7 +135,7 @@ class Appender:
     """Stores appends in the writer's transaction; lives in its thread."""
 
     def __init__(self) -> None:
-        self._known: dict[ExecutionKey, _Known] = {}  # the one used last is last
+        self._known: dict[ExecutionKey, Known] = {}  # the one used last is last
         self._next_number: int | None = None
 
     def forget(self) -> None:
@@ -252,20 +185,8 @@ class Appender:
                 known = self._known.get(append.key)
                 if known is None or known.epoch != epoch or known.shard != batch.shard:
                     unknown[append.key] = epoch
-        for cursor in _FIND_EXECUTIONS.run(connection, list(unknown)):
-            (text,) = cursor.fetchone()
-            for found in _decode_executions(text):
-                key = ExecutionKey(found.namespace, found.id)
-                known = _Known(found.number, unknown[key], found.last_seq, found.shard)
-                known.describe(
-                    found.status,
-                    found.definition,
-                    found.version,
-                    found.tags or {},
-                    found.awaits or (),
-                    found.created_at_ms,
-                )
-                self._known[key] = known
+        for key, known in find_executions(connection, unknown):
+            self._known[key] = known
 
     def _last_seq(self, shard: str, key: ExecutionKey) -> int:
         known = self._known.get(key)
@@ -328,7 +249,7 @@ class Appender:
         append: Append,
         shard: int,
         epoch: int,
-    ) -> _Known:
+    ) -> Known:
         row = append.row
         assert row is not None  # check_batches
         if self._next_number is None:
@@ -342,13 +263,13 @@ class Appender:
             writes.tags += _tag_rows(row.key, row.tags, number, row.created_at_ms)
         if row.awaits:
             writes.subscribe(shard, row.key, (), heard(row))
-        known = _Known(number, epoch, 0, row.shard)
+        known = Known(number, epoch, 0, row.shard)
         known.describe(
             row.status, row.definition, row.version, row.tags, row.awaits, row.created_at_ms
         )
         return known
 
-    def _update(self, writes: _Writes, known: _Known, row: ExecutionRow, shard: int) -> None:
+    def _update(self, writes: _Writes, known: Known, row: ExecutionRow, shard: int) -> None:
         number, created_at_ms = known.number, known.created_at_ms  # fixed at creation
         writes.rows[number] = _row_values(number, shard, row, created_at_ms)
         if row.status != known.status:
