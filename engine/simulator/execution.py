@@ -33,6 +33,7 @@ from heliostat.engine.kernel.events import (
     RegionCanceling,
     StepCompleted,
     StepFailed,
+    TaskOpened,
 )
 from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.state import ExecutionState
@@ -238,6 +239,7 @@ class SimulatedExecution:
                     | StepFailed(at=at)
                     | AttemptEnded(at=at)
                     | RegionCanceling(at=at)
+                    | TaskOpened(at=at)
                 ):
                     over.add(at)
                 case AttemptFailed(at=at) | AttemptLost(at=at):

@@ -238,7 +238,8 @@ class World:
 
     def _arrived(self, receiver: SimulatedExecution, decision: Decision, letter: Letter) -> None:
         if decision.refused is not None:
-            require(letter.client, f"refused, but nobody waits for an answer: {letter}")
+            lost = letter.client or receiver.state.ended or decision.refused.code == "OVERLOADED"
+            require(lost, f"refused, but nobody waits for an answer: {letter}")
             self.coverage.hit("refused", decision.refused.code)
             self.refusals.append(
                 Refusal(

@@ -18,6 +18,7 @@ from typing import Any
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.expressions import (
+    Duration,
     EvaluationContext,
     Instant,
     StepResult,
@@ -28,8 +29,18 @@ from heliostat.engine.expressions import (
     parse_expression,
     parse_instant,
 )
-from heliostat.engine.simulator import EPOCH_MS, Arrives, Call, Hangs, LosesRunner, Raises, Returns
-from heliostat.engine.simulator import IsCanceled, Outcome, Person
+from heliostat.engine.simulator import (
+    EPOCH_MS,
+    Arrives,
+    Call,
+    Hangs,
+    IsCanceled,
+    LosesRunner,
+    Outcome,
+    Person,
+    Raises,
+    Returns,
+)
 from tests.simulation.ticks import Cancelled, Future, Loop, Task, wait
 
 STEPS_MAX = 40_000
@@ -140,7 +151,8 @@ def interpret(
         raise run.whole.error
     if not run.whole.done:
         return Ended("going on", None, 0, run.calls)
-    return Ended(*run.whole.value, run.ended_ms - EPOCH_MS, run.calls)
+    status, output = run.whole.value
+    return Ended(status, output, run.ended_ms - EPOCH_MS, run.calls)
 
 
 # -- the execution
@@ -151,6 +163,7 @@ class Run:
 
     def __init__(self, loop: Loop, tree: dict[str, Any], input: Any, outcomes: Outcomes) -> None:
         self.loop, self.tree, self.input, self.outcomes = loop, tree, input, outcomes
+        self.id = "sim"
         self.calls: dict[str, int] = {}
         self.permits: dict[str, int] = dict(tree.get("semaphores", {}))
         self.queue: list[tuple[dict[str, int], Future]] = []
@@ -193,7 +206,8 @@ class Run:
         scope = self.scope = Scope(self, self.tree, frame)
         try:
             return await self.bounded(scope.run(), due)
-        except Failing as failing:
+        except Failing as failed:
+            failing = _copy(failed)
             clause = self.clause(self.tree.get("on_error", []), failing, frame, behind=False)
             if clause is None or "next" not in clause:
                 return self._recovered(failing)
@@ -202,9 +216,9 @@ class Run:
             try:
                 return await self.bounded(again.run(clause["next"]), left)
             except Failing as second:
-                return self._recovered(second, again=True)
+                return self._recovered(_copy(second))
 
-    def _recovered(self, failing: Failing, *, again: bool = False) -> Any:
+    def _recovered(self, failing: Failing) -> Any:
         clauses = self.tree.get("on_error", [])
         clause = self.clause(clauses, failing, self.root, behind=False)
         if clause is None or "next" in clause:
@@ -263,6 +277,10 @@ class Run:
         """A task of its own: the bus comes after the step that publishes."""
         self.event(name, data)
 
+    async def told_itself(self, name: str, data: Any) -> None:
+        """Likewise a signal to itself."""
+        self.signal(name, data)
+
     # -- semaphores: in the order of arrival, nobody overtakes one who waits for the same
 
     async def acquire(self, uses: dict[str, int]) -> None:
@@ -314,7 +332,9 @@ class Run:
             if each.is_item:
                 item = each
         nearest = next((each for each in frame.outwards() if each.is_item), item)
-        given = {"vars": variables, "steps": steps, "input": self.input, **more}
+        execution = {"id": self.id}
+        given = {"vars": variables, "steps": steps, "input": self.input, "execution": execution}
+        given.update(more)
         if nearest is not None:
             given = {"item": nearest.item, "index": nearest.index, **given}
         return EvaluationContext(now=Instant(self.loop.now), **given)
@@ -322,12 +342,14 @@ class Run:
     def instant(self, value: Any, frame: Frame) -> int:
         """Of a deadline, a timer, an `until`: a duration from now, or an instant."""
         found = _data(value, self.context(frame))
-        if hasattr(found, "ms"):
-            return int(found.ms) if isinstance(found, Instant) else self.loop.now + int(found.ms)
+        if isinstance(found, Instant):
+            return found.ms
+        if isinstance(found, Duration):
+            return self.loop.now + found.ms
         try:
             return self.loop.now + parse_duration(found)
         except ValueError:
-            return parse_instant(found).ms if hasattr(parse_instant(found), "ms") else 0
+            return parse_instant(found)
 
     async def bounded(self, work: Coroutine[Any, Any, Any], due: int | None) -> Any:
         """Run something; at its deadline it is withdrawn, and fails when that has ended."""
@@ -479,26 +501,15 @@ class Scope:
         try:
             status, ways = await Visit(self, step).run()
         except Failing as failing:
-            self._leave(id)
             if failing.way is None:
                 self.fail(failing)
             else:
                 self._arrive(id, [failing.way])
             return
-        self._leave(id)
         if status == "Completed" and "end" in step:
             self.over.set()
             return
         self._arrive(id, ways)
-
-    def _leave(self, id: str) -> None:
-        """The token has left its step: what it arrives at now sees it there no more."""
-        for task, at in list(self.active.items()):
-            if at == id and task.step.__self__ is task and task is self._current(task):
-                self.active[task] = ""
-
-    def _current(self, task: Task) -> Task | None:
-        return task if not task.done and not task._ready else None  # noqa: SLF001 – our own toy
 
     def _arrive(self, source: str, targets: list[str]) -> None:
         if self.over.done:
@@ -684,9 +695,11 @@ class Visit:
             results[step["id"]] = result
             return "Completed", self._completed(output)
         except Failing as failing:
-            late = results[step["id"]].output if failing.behind_output and (
-                step["id"] in results
-            ) else failing.late
+            late = (
+                results[step["id"]].output
+                if failing.behind_output and (step["id"] in results)
+                else failing.late
+            )
             results[step["id"]] = StepResult(
                 status="Failed", error=failing.view, output=late, items=self.items
             )
@@ -719,7 +732,7 @@ class Visit:
     async def _all(self) -> Any:
         """`when`, `deadline`, `foreach`, and what they bound."""
         step, world, frame = self.step, self.world, self.frame
-        due = None
+        due, values = None, None
         try:
             if "when" in step and not _test(step["when"], world.context(frame)):
                 return _SKIPPED
@@ -728,7 +741,7 @@ class Visit:
             if "foreach" in step:
                 values = parse_expression(step["foreach"]).evaluate(world.context(frame))
                 if not isinstance(values, list):
-                    raise Failing("ExpressionError")  # noqa: TRY301 – said in one place
+                    raise Failing("ExpressionError")
         except ExpressionError:
             return await self._handled(Failing("ExpressionError"), frame)
         except Failing as failing:
@@ -750,15 +763,19 @@ class Visit:
                 appends = isinstance(value, dict) and set(value) == {"append"}
                 what = at_rest(_data(value["append"] if appends else value, context))
                 new.append((name, what, appends))
-            published = [
-                (each["event"], at_rest(_data(each.get("data"), context)))
-                for each in step.get("publish", [])
-            ]
             changed = {}
             for name, what, appends in new:
                 changed[name] = [*context.vars[name], what] if appends else what
             after = world.context(self.frame, output=output)
             after.vars = {**after.vars, **changed}
+            published = [
+                (each["event"], at_rest(_data(each.get("data"), after)))
+                for each in step.get("publish", [])
+            ]
+            signals = [
+                (_data(each["execution"], after), each["name"], at_rest(_data(each["data"], after)))
+                for each in step.get("signal", [])
+            ]
             targets = self._targets(after)
         except ExpressionError:
             failing = Failing("ExpressionError")
@@ -768,6 +785,9 @@ class Visit:
             self.frame.declaring(name).vars[name] = value
         for name, data in published:
             world.loop.spawn(world.publish(name, data))
+        for to, name, data in signals:
+            if to == world.id:
+                world.loop.spawn(world.told_itself(name, data))
         scope.skip_unsettled(step.get("cancels", []))
         return targets
 
@@ -784,18 +804,14 @@ class Visit:
         if self.scope.dag or "next" not in step:
             return ["end"]
         ways = _ways(step)
-        split = step.get("split", "first")
-        taken = []
+        several = step.get("split") == "all"
+        taken: list[str] = []
         for way in ways:
-            if "when" not in way:
-                if not taken or split == "all" and not any("when" in each for each in ways):
-                    taken.append(way["to"])
-                if split == "first":
-                    break
-            elif _test(way["when"], context):
+            if "when" in way and (several or not taken) and _test(way["when"], context):
                 taken.append(way["to"])
-                if split == "first":
-                    break
+        if not taken:
+            taken = [way["to"] for way in ways if "when" not in way]
+        taken = taken if several else taken[:1]
         if not taken:
             failing = Failing("NoWayOn")
             failing.behind_output = True
@@ -1116,7 +1132,7 @@ class OpenWait:
         world, visit = self._world, self._visit
         self._take_kept()
         world.waits.append(self)
-        told = world.outcomes(visit._call(self._frame, None, 1))  # noqa: SLF001 – one module
+        told = world.outcomes(visit._call(self._frame, None, 1))
         if isinstance(told, Arrives):
             world.loop.spawn(self._arrival(told))
         due, name = min(self._timers, default=(None, None))
