@@ -231,6 +231,10 @@ class ExecutionView(Struct, frozen=True, kw_only=True):
     created_at_ms: int
     ended_at_ms: int | None = None
     wake_at_ms: int | None = None
+    parent: str | None = None
+    """The execution whose step started it and waits for it."""
     failure: Failure | None = None
     output: Value = None
-    active: tuple[dict[str, Any], ...] = ()  # step id, scope, visit, attempt, phase; 100 at most
+    active: tuple[dict[str, Any], ...] = ()
+    """Active visits, 100 at most: `step`, `scope`, `visit`, `attempt`, `phase`; of one that waits
+    for another execution its id as `child`, of one that waits for a person the `task_id`."""

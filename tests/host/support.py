@@ -340,6 +340,8 @@ class World:
         self.bounds = bounds or HostBounds()
         self.hosts: list[ExecutionHost] = []
         self.dead: set[str] = set()
+        self.peer_faults: list[str] = []
+        """What becomes of calls between hosts: one entry per call, "" for none."""
         self.dispatches: dict[str, ScriptedDispatch] = {}
 
     def host(self, name: str = "h0", **changes: Any) -> ExecutionHost:
@@ -364,9 +366,15 @@ class World:
         return host
 
     async def _call_peer(self, name: str, body: bytes) -> bytes:
+        fault = self.peer_faults.pop(0) if self.peer_faults else ""
+        if fault == "lost":
+            raise ConnectionError("the call was lost")
         for host in self.hosts:
             if host.name == name and host.incarnation not in self.dead:
-                return await host.deliver(body)
+                answered = await host.deliver(body)
+                if fault == "answer lost":
+                    raise ConnectionError("the answer was lost")
+                return answered
         raise ConnectionError(f"there is no host {name!r} now")
 
     async def until(self, condition: Callable[[], Any]) -> None:

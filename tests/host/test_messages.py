@@ -127,6 +127,8 @@ class TestChild:
         await start(host, "parent", ["p"])
         await world.clock.until(lambda: world.runners.running and info_of(host).resident == 1)
         [(key, at)] = world.runners.running
+        assert (await status(host, "p")).active[0]["child"] == key.execution_id
+        assert (await status(host, key.execution_id)).parent == "p"
         world.runners.finish(key, at, 7)
         assert (await world.ends(host, "p")).output == 7
 
@@ -531,6 +533,63 @@ class TestSeveralHosts:
         await world.clock.spend(1_000)
         assert await world.on_the_way() == []
 
+    @pytest.mark.parametrize("fault", ["lost", "answer lost"])
+    async def test_calls_that_break_are_made_again_in_order(self, world: World, fault: str) -> None:
+        hosts = await several(world)
+        ear, mouth = apart(hosts)
+        await world.journal.put_definition(
+            row_of(BURST.replace("execution: ear", f"execution: {ear}"))
+        )
+        world.peer_faults = ["", fault, "", fault, fault, fault]
+        await start_anywhere(hosts, "listener", ear, {"count": 24})
+        await start_anywhere(hosts, "burst", mouth, None)
+        await world.ends(owner_of(hosts, mouth), mouth)
+        again = next(
+            f"again{n}"
+            for n in range(1_000)
+            if owner_of(hosts, f"again{n}") is owner_of(hosts, mouth)
+        )
+        await start_anywhere(hosts, "burst", again, None)
+        end = await ends_anywhere(world, hosts, ear)
+        assert end.output == [*range(12), *range(12)]
+        await world.clock.spend(70_000)
+        assert await world.on_the_way() == []
+        assert len(world.peer_faults) < 6
+
+    async def test_a_child_that_cannot_start_over_there_fails_its_parent(
+        self, world: World
+    ) -> None:
+        hosts = await several(world)
+        text = PARENT.replace("workflow: child", "workflow: nobody")
+        await world.journal.put_definition(row_of(text))
+        ids = [f"p{n}" for n in range(12)]
+        for id in ids:
+            await start_anywhere(hosts, "parent", id, None)
+        elsewhere = 0
+        for id in ids:
+            end = await ends_anywhere(world, hosts, id)
+            assert end.failure is not None
+            assert end.failure.type == "DefinitionNotFound"
+            elsewhere += owner_of(hosts, id) is not owner_of(hosts, f"{id}.1-0-1-1")
+        assert elsewhere
+        assert await world.on_the_way() == []
+
+    async def test_one_that_is_drained_hands_its_messages_over(self, world: World) -> None:
+        hosts = await several(world)
+        world.runners.script = lambda _: HOLD
+        await start_anywhere(hosts, "family", "p", {"items": list(range(30))})
+        await world.clock.until(lambda: len(world.runners.running) == 30)
+        leaving = owner_of(hosts, "p")
+        [staying] = [host for host in hosts if host is not leaving]
+        draining = asyncio.ensure_future(leaving.drain(b"\x80"))
+        for key, at in list(world.runners.running):
+            world.runners.finish(key, at, 1)
+        await world.clock.until(draining.done)
+        await world.clock.until(lambda: len(serving(staying)) == 16)
+        assert (await world.ends(staying, "p")).output == [1] * 30
+        await world.clock.spend(70_000)
+        assert await world.on_the_way() == []
+
     async def test_one_that_dies_is_succeeded(self, world: World) -> None:
         hosts = await several(world)
         world.runners.script = lambda _: HOLD
@@ -553,6 +612,13 @@ async def several(world: World) -> list[ExecutionHost]:
         await world.journal.put_definition(row_of(text))
     world.runners.script = inputs
     return await world.two_hosts()
+
+
+def apart(hosts: Sequence[ExecutionHost]) -> tuple[str, str]:
+    """Two ids whose executions live on different hosts."""
+    ids = [f"x{n}" for n in range(100)]
+    ear = ids[0]
+    return ear, next(id for id in ids if owner_of(hosts, id) is not owner_of(hosts, ear))
 
 
 async def start_anywhere(

@@ -23,7 +23,18 @@ from heliostat.actors.host.tasks import task_address, task_id
 from heliostat.engine.errors import NotFound
 from heliostat.engine.identity import Address
 from heliostat.engine.journal.protocol import TaskQuery
-from tests.host.support import World, ask, asked, cancel, events_of, info_of, key_of, put, start
+from tests.host.support import (
+    World,
+    ask,
+    asked,
+    cancel,
+    events_of,
+    info_of,
+    key_of,
+    put,
+    start,
+    status,
+)
 
 ASKS = """
 id: asks
@@ -78,6 +89,7 @@ async def test_is_listed_with_what_the_person_is_shown(any_world: World) -> None
     assert found.form is not None
     assert found.form["required"] == ["ok"]
     assert await task(host, "x", found.task_id) == found
+    assert (await status(host, "x")).active[0]["task_id"] == found.task_id
     assert await tasks_of(host, execution_id="y") == []
 
 
