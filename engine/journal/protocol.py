@@ -239,7 +239,7 @@ class ExecutionPage(Struct, frozen=True, kw_only=True):
 class Journal(Protocol):
     """Append-only events, one gapless sequence per execution; `seq` and `position` count from 1.
 
-    Guaranteed by every backend, each clause being a class in tests/conformance/test_journal.py:
+    Guaranteed by every backend, each clause being a class in tests/conformance/:
 
     - Atomic: a shard's batch is stored whole (but for the executions named in `conflicts`, each of
       which is left out whole) or not at all, whatever is killed meanwhile.
