@@ -24,7 +24,6 @@ from ..model import (
     ParallelStep,
     ServiceCallStep,
     Step,
-    SubWorkflowStep,
     TimerStep,
     WaitStep,
 )
@@ -64,8 +63,6 @@ def _single(step: Step) -> Type:
             return _submitted(form)
         case TimerStep():
             return NULL
-        case SubWorkflowStep(detached=True):
-            return JSON
     return JSON
 
 
