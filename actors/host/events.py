@@ -232,9 +232,9 @@ class EventPump:
         now_ms = self._clock.steady_ms()
         if now_ms - self._purged_at_ms < self._bounds.bus_purge_ms:
             return
-        self._purged_at_ms = now_ms
         count = await self._journal.purge_bus(
             before_ms=self._clock.now_ms() - self._bounds.bus_keep_ms
         )
+        self._purged_at_ms = now_ms
         if count:
             _log.info("%d events that are past their retention left the bus", count)

@@ -13,6 +13,7 @@ from heliostat.actors.host.api import EventAccepted, PublishRequest, Refusal
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.host import ExecutionHost
 from heliostat.actors.host.questions import answer
+from heliostat.engine.errors import JournalUnavailable
 from heliostat.engine.journal.protocol import BusEvent
 from tests.host.support import (
     World,
@@ -131,6 +132,30 @@ class TestPublished:
         await publish(host, "order.paid", 1, id="e1")
         world.journal.faults = ["unavailable"] * 5 + ["unknown after"]
         assert (await world.ends(host, "x")).output == [1]
+
+    @pytest.mark.parametrize("call", ["bus", "awaiting", "advance_bus", "purge_bus"])
+    async def test_goes_on_when_the_journal_can_be_read_again(
+        self, world: World, call: str
+    ) -> None:
+        host = await hearing(world, ["x", "y"], count=3)
+        usual, failures = getattr(world.journal._journal, call), 3
+
+        async def failing(*arguments: Any, **named: Any) -> Any:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise JournalUnavailable("the disk is away")
+            return await usual(*arguments, **named)
+
+        setattr(world.journal, call, failing)
+        for n in range(3):
+            await publish(host, "order.paid", n, id=f"e{n}")
+            await world.clock.spend(3_000)
+        assert (await world.ends(host, "x")).output == [0, 1, 2]
+        assert (await world.ends(host, "y")).output == [0, 1, 2]
+        await world.clock.spend(world.bounds.bus_purge_ms + 30_000)
+        assert failures == 0
+        assert set(await cursors(world)) == {3}
 
     async def test_too_large_is_refused(self, world: World) -> None:
         host = await hearing(world, ["x"])
