@@ -116,6 +116,7 @@ class World:
         self._stand_ins: dict[str, StandIn] = {}
         self._letters: dict[tuple[str, str], Letter] = {}
         """All that are not journaled by their receivers yet, by receiver and id."""
+        self._early: list[Letter] = []
         self._sent: dict[str, Outgoing] = {}
         self._published: set[str] = set()
         self.published: list[tuple[str, str, Any]] = []
@@ -224,6 +225,8 @@ class World:
         """A decision is durable: what it says to others is under way, what it took has arrived."""
         if letter is not None:
             self._arrived(sender, decision, letter)
+        if self._early:
+            self._let_in(sender.id)
         for message in decision.messages:
             known = self._sent.get(message.id)
             require(known is None, f"sent twice: {message}, before: {known}")
@@ -281,8 +284,7 @@ class World:
         elif isinstance(letter.stimulus, Start):
             self._start_child(letter, letter.stimulus)
         elif receiver is not None or self._is_awaited(letter.receiver):
-            now_ms = self.agenda.now_ms  # it comes before the start that it follows
-            self.agenda.later(now_ms + 1, lambda: self._deliver(letter))
+            self._early.append(letter)  # it comes before the start that it follows
         else:
             self.coverage.hit("letter", "to nobody")
             self._letters.pop((letter.receiver, letter.id), None)
@@ -314,6 +316,14 @@ class World:
         call = parent.call(at, parent.place(at), start.input)
         told = scripted(self.script_of(parent.plan), call)
         self._stand_ins[letter.receiver] = StandIn(self, letter.receiver, start.parent, told)
+        self._let_in(letter.receiver)
+
+    def _let_in(self, receiver: str) -> None:
+        """Whoever was told something before it had begun hears of it now."""
+        early = [letter for letter in self._early if letter.receiver == receiver]
+        self._early = [letter for letter in self._early if letter.receiver != receiver]
+        for letter in early:
+            self._deliver(letter)
 
     def _plan_of(self, workflow: str, version: str | None) -> Plan | None:
         known = self._plans.get(workflow, [])

@@ -583,10 +583,6 @@ class Scope:
             self.errors[id] = failing
             self._settle(id, "Failed")
             return
-        except Cancelled:
-            if not self.over.done and id not in self.settled:
-                self._settle(id, "Skipped")
-            raise
         self._settle(id, status)
         if status == "Completed" and "end" in step:
             self.over.set()
@@ -649,16 +645,22 @@ class Scope:
 
     # -- cancelling a region
 
-    async def cancel_region(self, names: list[str], by: Task | None = None) -> None:
+    async def cancel_region(self, names: list[str]) -> list[str]:
+        """Withdraw what is active there; the steps that were."""
         for name in names:
             self.arrived.pop(name, None)
             self.fired.discard(name)
-        tasks = [task for task, id in self.active.items() if id in names]
-        await self._withdraw(tasks)
+        tasks = {task: id for task, id in self.active.items() if id in names}
+        await self._withdraw(list(tasks))
         if not self.dag:
             self._reopen()
+        return list(tasks.values())
 
-    def skip_unsettled(self, names: list[str]) -> None:
+    def skip_unsettled(self, names: list[str], withdrawn: list[str]) -> None:
+        """In a DAG what was withdrawn counts as skipped, and the rest does not start."""
+        for name in withdrawn:
+            if self.dag and name not in self.settled:
+                self._settle(name, "Skipped")
         for name in names:
             if self.dag and name not in self.begun:
                 self.skip(name)
@@ -676,8 +678,7 @@ class Visit:
         self.number = scope.visits[step["id"]] = scope.visits.get(step["id"], 0) + 1
         self.items: list[Any] | None = None
         self.finished: list[str] | None = None
-        self.late: Any = None
-        self.returned = False
+        self.withdrawn_steps: list[str] = []
 
     async def run(self) -> tuple[str, list[str]]:
         """`Completed` or `Skipped`, and the targets. A `Failing` has the way of its clause."""
@@ -691,7 +692,7 @@ class Visit:
                 status="Completed", output=output, items=self.items, finished=self.finished
             )
             if step.get("cancels"):
-                await self.scope.cancel_region(step["cancels"])
+                self.withdrawn_steps = await self.scope.cancel_region(step["cancels"])
             results[step["id"]] = result
             return "Completed", self._completed(output)
         except Failing as failing:
@@ -788,7 +789,7 @@ class Visit:
         for to, name, data in signals:
             if to == world.id:
                 world.loop.spawn(world.told_itself(name, data))
-        scope.skip_unsettled(step.get("cancels", []))
+        scope.skip_unsettled(step.get("cancels", []), self.withdrawn_steps)
         return targets
 
     def _route(self, output: Any) -> list[str]:

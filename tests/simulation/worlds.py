@@ -32,6 +32,7 @@ from heliostat.engine.simulator import (
     Person,
     Raises,
     Returns,
+    SimulationResult,
 )
 from heliostat.engine.values import Reference
 from tests.simulation.choices import Choices, Seeded
@@ -235,3 +236,13 @@ class World:
         scripts = {CHILD: self.outcomes}
         told = happenings(self.told)
         return {"happenings": told, "others": self.others, "scripts": scripts}
+
+
+def result_of(result: SimulationResult) -> tuple[str, Any, int]:
+    """What the reference interpreter says of a run, too."""
+    if not result.ended:
+        return "going on", None, 0
+    output = result.output if result.status == "Completed" else None
+    if result.status == "Failed" and result.failure is not None:
+        output = result.failure.type
+    return result.status, output, result.elapsed_ms
