@@ -36,8 +36,12 @@ _END: Final = (
 _SUBSCRIBE: Final = Bulk(
     "INSERT OR IGNORE INTO subscriptions (shard, namespace, name, id) VALUES {rows}", columns=4
 )
+# By number: SQLite would look for a list of several columns in all of the table.
 _UNSUBSCRIBE: Final = Bulk(
-    "DELETE FROM subscriptions WHERE (shard, namespace, name, id) IN (VALUES {rows})", columns=4
+    "DELETE FROM subscriptions WHERE number IN (SELECT number FROM (VALUES {rows}) AS wanted"
+    " CROSS JOIN subscriptions ON shard = wanted.column1 AND namespace = wanted.column2"
+    " AND name = wanted.column3 AND id = wanted.column4)",
+    columns=4,
 )
 
 _decode_found: Final = msgspec.json.Decoder(list[tuple[str, str]]).decode

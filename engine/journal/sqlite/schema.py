@@ -134,12 +134,13 @@ CREATE UNIQUE INDEX bus_by_id ON bus (namespace, id);
 CREATE INDEX bus_by_time ON bus (published_at_ms);
 
 CREATE TABLE subscriptions (
+    number INTEGER PRIMARY KEY,
     shard INTEGER NOT NULL,
     namespace TEXT NOT NULL,
     name TEXT NOT NULL,
     id TEXT NOT NULL,
-    PRIMARY KEY (shard, namespace, name, id)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (shard, namespace, name, id)
+) STRICT;
 
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY,

@@ -93,7 +93,7 @@ def get_task(connection: sqlite3.Connection, key: ExecutionKey, task_id: str) ->
 def list_tasks(connection: sqlite3.Connection, query: TaskQuery) -> TaskPage:
     begin = check_query(query)
     statuses: Sequence[TaskStatus | None] = tuple(dict.fromkeys(query.status)) or (None,)
-    if query.person is not None and not query.status:
+    if query.person is not None and query.execution_id is None and not query.status:
         statuses = _STATUSES  # the index of people is in the order of each status
     walks = [_walk(connection, query, begin, status) for status in statuses]
     found = heapq.merge(*walks, key=lambda entry: entry[0], reverse=True)
@@ -116,13 +116,22 @@ def _walk(
     created, number = "tasks.created_at_ms", "tasks.number"
     where: list[str] = []
     values: list[Any] = []
-    if query.person is not None:
+    is_for = "task_people.person = ?"
+    if query.execution_id is not None:  # it has few tasks: all are looked at
+        table = "tasks INDEXED BY tasks_by_key"
+        is_for = (
+            "EXISTS (SELECT 1 FROM task_people WHERE task_people.namespace = tasks.namespace"
+            " AND task_people.person = ? AND task_people.status = tasks.status"
+            " AND task_people.created_at_ms = tasks.created_at_ms"
+            " AND task_people.task = tasks.number)"
+        )
+    elif query.person is not None:
         table = "task_people CROSS JOIN tasks ON tasks.number = task_people.task"
         index = "task_people"
         created, number = "task_people.created_at_ms", "task_people.task"
     for condition, wanted in (
         (f"{index}.namespace = ?", query.namespace),
-        ("task_people.person = ?", query.person),
+        (is_for, query.person),
         (f"{index}.status = ?", status),
         ("tasks.execution_id = ?", query.execution_id),
         ("tasks.definition = ?", query.definition),
