@@ -15,6 +15,7 @@ are named at once, each with its place and its cure. `schema.py` has the JSON Sc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, Final, get_args
 
 from heliostat.engine.errors import InputError
@@ -188,7 +189,12 @@ class _Reader:
             return Person(*self._acts(told, place))
         kinds = [key for key in self._keys if key in told]
         allowed = {*kinds, *(("after", "data") if self._step.kind == "wait" else _TIMING)}
-        self._unknown(told, allowed | set(self._keys), place)
+        if kinds or any(get_close_matches(str(key), self._keys, cutoff=0.8) for key in told):
+            self._unknown(told, allowed | set(self._keys), place)
+        if not kinds and self._step.kind not in ("human", "wait"):
+            cure = f'{self._cure()}; a mapping is returned by {{"output": {{…}}}}'
+            self._fault(place, f"{_shown(told)} names no outcome", cure)
+            return None
         if len(kinds) != 1:
             what = "names no outcome" if not kinds else f"names {len(kinds)} outcomes"
             self._fault(place, f"{_shown(told)} {what}", self._cure())
@@ -288,10 +294,7 @@ class _Reader:
         names = {*allowed, *SELECTORS, *(("person",) if self._person else ())}
         for key in told:
             if key not in names:
-                cure = did_you_mean(str(key), names)
-                if not set(told) & names:
-                    cure = f'a mapping that is to be returned is written {{"output": …}}; {cure}'
-                self._fault(place, f"`{key}` means nothing here", cure)
+                self._fault(place, f"`{key}` means nothing here", did_you_mean(str(key), names))
 
     def _cure(self) -> str:
         return _CURES[self._step.kind]
