@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from heliostat.api.cli.app import app
 from heliostat.engine.authoring.loading import load_definition
 from heliostat.engine.simulator import SimulationResult, simulate
 from tests.docs.words import alphabet, projected, word_of
@@ -197,3 +201,11 @@ class TestAll:
         text = (EXAMPLES / "README.md").read_text()
         for folder in {file.parent.name for file in FILES}:
             assert f"| `{folder}/` |" in text
+
+    def test_the_story_is_told_as_the_page_shows_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(EXAMPLES.parent)
+        text = (EXAMPLES / "README.md").read_text()
+        shown = re.findall(r"```console\n\$ heliostat (.*?)\n(.*?)```", text, re.DOTALL)
+        assert shown
+        for command, output in shown:
+            assert CliRunner().invoke(app, shlex.split(command)).stdout == output
