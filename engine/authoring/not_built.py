@@ -20,6 +20,7 @@ OTHER_FIELDS: Final[dict[str, dict[str, str]]] = {
     "ErrorClause": {
         "compensate": "`compensate` in `on_error`; say `next` to a step that undoes it",
     },
+    "Handler": {"timeout": "`timeout` of a handler"},
 }
 """By the model that would have the field."""
 

@@ -12,7 +12,7 @@ from .diagnostics import Findings
 from .fields import is_name
 from .source import Path
 
-_ORDERING: Final = frozenset(
+ORDERING: Final = frozenset(
     {"needs", "next", "on_error", "split", "join", "start", "end", "steps", "branches", "handlers"}
 )
 """Fields without which the order of the steps is another."""
@@ -36,6 +36,16 @@ _REQUIRED: Final[dict[str, Any]] = {
 }
 """By the field, of a definition or a step: what stands for a value that must be there."""
 
+_SAID: Final[dict[str, tuple[frozenset[str], str, str]]] = {
+    "timer": (frozenset({"duration", "until"}), "duration", "1s"),
+    "human": (
+        frozenset({"assignees", "candidates", "intervention_point"}),
+        "assignees",
+        _UNREADABLE,
+    ),
+}
+"""By the type of step: the fields of which it says one, and what stands for that."""
+
 _WAITED: Final = frozenset({"event", "signal", "timer", "any"})
 """Without one of these a wait would be told that it waits for nothing."""
 
@@ -46,7 +56,7 @@ def repair(tree: dict[str, Any], path: Path, findings: Findings) -> Path | None:
     Answers the path of that part, or None if nothing would be left.
     """
     inner = _inner(path)
-    if any(key in _ORDERING for key in path[inner:]):
+    if any(key in ORDERING for key in path[inner:]):
         findings.damaged = True
     for depth in range(inner, len(path) - 1):
         if path[depth] in _ELEMENTS and isinstance(path[depth + 1], int):
@@ -58,16 +68,19 @@ def repair(tree: dict[str, Any], path: Path, findings: Findings) -> Path | None:
             return None
         case ("id" | "type" | "steps" | "branches",) if inner:
             return _step(tree, path[:inner], findings)
-        case ("branches", int(), *rest) if not rest or rest[0] in ("name", "steps"):
+        case ("branches", int(), *_):
             return _branch(tree, path[: inner + 2], findings)
         case (str(field),) if field in _REQUIRED:
             return _put(tree, path, _REQUIRED[field])
-        case (str(field), *_) if inner and _at(tree, path[:inner]).get("type") == "wait":
+        case (str(), *_) if inner and _at(tree, path[:inner]).get("type") == "wait":
             return _waiting(tree, path, inner)
+        case (str(),) if inner and _at(tree, path[:inner]).get("type") in _SAID:
+            return _saying(tree, path)
         case ("intervention_points", int(index), *_):
-            return _put(tree, path[: inner + 2], _named(tree, path[: inner + 2], index))
-        case ("semaphores", str(), *_):
-            return _put(tree, path[:2], 1_000_000) if len(path) == 2 else _remove(tree, path)
+            point = {**_named(tree, path[:2], index), "assignees": _UNREADABLE}
+            return _put(tree, path[:2], point)
+        case ("semaphores", str(name), *_) if is_name(name):
+            return _put(tree, path[:2], 1_000_000)
         case ("handlers", *_):
             return _remove(tree, path[:1])
         case (str(), *rest) if len(rest) > 1:
@@ -119,7 +132,7 @@ def _branch(tree: Any, path: Path, findings: Findings) -> Path:
     name = _named(tree, path, int(path[-1]), "name")
     branch = _at(tree, path)
     steps = branch.get("steps") if isinstance(branch, dict) else None
-    whole = isinstance(steps, list) and len(steps) > 0
+    whole = isinstance(steps, list) and len(steps) > 0  # what is wrong in one is told of it
     return _put(tree, path, {**name, "steps": steps if whole else [_decision(None, (*path, 0))]})
 
 
@@ -143,6 +156,16 @@ def _waiting(tree: Any, path: Path, inner: int) -> Path | None:
             step["event"] = _UNREADABLE
         return path[: inner + 1]
     return _remove(tree, path)
+
+
+def _saying(tree: Any, path: Path) -> Path | None:
+    """The step without a field, and with what it must say still said."""
+    removed = _remove(tree, path)
+    step = _at(tree, path[:-1])
+    said, field, value = _SAID[step["type"]]
+    if not said & set(step):
+        step[field] = value
+    return removed
 
 
 def _put(tree: Any, path: Path, value: Any) -> Path:

@@ -20,7 +20,7 @@ from . import fields, not_built
 from .diagnostics import ALL_CODES, Findings
 from .misplaced import guessed, misplaced
 from .model import STEP_TYPES, Branch, Definition
-from .repair import repair
+from .repair import ORDERING, repair
 from .source import Path
 
 _PASSES_MAX: Final = 20
@@ -65,6 +65,9 @@ _MISSING: Final = {
     "actions": "what is done when the event comes: `start`, `signal`, `trigger`, `cancel`, …",
     "after": 'a duration, as `after: "4h"`',
     "step": "the id of a step of the definition",
+    "steps": "as `steps: [{id: a, …}]`",
+    "type": "the name of the error, as `OutOfStock`",
+    "message": "what went wrong, for people",
     "per": "as `{per: deployment}`",
 }
 _WANTED: Final = {
@@ -104,6 +107,16 @@ _TYPES: Final[dict[str, str]] = {
 }
 
 
+_ELSEWHERE: Final = {
+    "timeout": "a whole execution is bounded by `deadline`",
+    "retry": "say it on the steps, or on a body around them",
+    "next": "say it on the steps",
+    "needs": "say it on the steps",
+    "uses": "say it on the steps; `semaphores` says how many there are",
+}
+"""Fields of steps that are written on a definition."""
+
+
 class Lost(Struct, frozen=True):
     """What the text has and the definition lacks: names that the checks must still know."""
 
@@ -138,9 +151,21 @@ def _reported(faults: Sequence[ErrorDetails], tree: Any, findings: Findings) -> 
     places: list[Path] = []
     for fault in faults:
         where = _within_the_tree(fault["loc"])
+        if _beside(fault, where):
+            continue
         if where not in places or fault["type"] == "extra_forbidden":
             places.append(_report(fault, where, tree, findings))
     return places
+
+
+def _beside(fault: ErrorDetails, where: Path) -> bool:
+    """Whether it says of a value only that it is not the other thing that might stand there."""
+    kind, value = fault["type"], fault.get("input")
+    if where[-1:] == ("signal",) and fault["loc"][-1] != "signal":  # on a step: a list, or a name
+        return (kind, type(value)) in (("string_type", list), ("list_type", str))
+    if where[-2:-1] == ("semaphores",):
+        return kind == "int_type" and isinstance(value, dict)
+    return False
 
 
 def _repaired(tree: dict[str, Any], faults: Sequence[Path], findings: Findings) -> bool:
@@ -173,7 +198,7 @@ def _names(tree: dict[str, Any]) -> Lost:
 
 
 def _scopes(owner: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Mappings with `steps`: the definition, its bodies and branches. The reader bounds the depth."""
+    """The definition, its bodies and branches; the reader has bounded the depth."""
     yield owner
     for step in _mappings(owner.get("steps")):
         if "steps" in step:
@@ -207,7 +232,7 @@ def _report(fault: ErrorDetails, where: Path, tree: Any, findings: Findings) -> 
         else:
             findings.add(code, where, message, cure)
     elif kind in _TYPES:
-        wanted = _wanted(where, kind)
+        wanted = _wanted(where, kind, tree)
         cure = f'quote it: "{value}"' if wanted == "a string" and _plain(value) else None
         findings.add("HS013", where, f"{wanted} is wanted, not {_told(value)}", cure)
     elif kind == "literal_error":
@@ -222,8 +247,10 @@ def _report(fault: ErrorDetails, where: Path, tree: Any, findings: Findings) -> 
     return where
 
 
-def _wanted(where: Path, kind: str) -> str:
+def _wanted(where: Path, kind: str, tree: Any) -> str:
     field = where[-1] if where else ""
+    if field == "signal" and ("any" in where or _at(tree, where[:-1]).get("type") == "wait"):
+        return "the name of a signal"
     if isinstance(field, str) and not (field in ("start", "signal") and "actions" in where):
         return _WANTED.get(field, _TYPES[kind]) if kind != "model_type" else _TYPES[kind]
     return _TYPES[kind]
@@ -245,25 +272,35 @@ def _within_the_tree(loc: Sequence[str | int]) -> Path:
 
 def _unknown_field(where: Path, tree: Any, findings: Findings) -> None:
     field = str(where[-1])
-    owner: Any = tree
-    for key in where[:-1]:
-        owner = owner[key]
+    owner = _at(tree, where[:-1])
     known, planned, kind = _owner(where[:-1], owner)
+    cure: str | None
     if field in planned:
         what, _, instead = planned[field].partition("; ")
         findings.add("HS012", where, f"{what} is not built yet", instead or None, at="key")
         return
-    if kind and (instead := misplaced(kind, field)) is not None:
+    if kind and (better := misplaced(kind, field)) is not None:
         subject = "a step with `steps`" if kind == "body" else f"a step of type `{kind}`"
-        findings.add("HS021", where, f"{subject} has no `{field}`", instead, at="key")
+        findings.add("HS021", where, f"{subject} has no `{field}`", better, at="key")
         return
     if field.endswith("_ms") and field.removesuffix("_ms") in known:
         cure = f'write `{field.removesuffix("_ms")}` with a unit, as in "90s"'
+    elif where[-3:-2] == ("branches",) and field in STEP_TYPES["parallel"].model_fields:
+        cure = "say it on the parallel step, or on the steps of the branch"
+    elif len(where) == 1 and field in _ELSEWHERE:
+        cure = _ELSEWHERE[field]
     else:
         close = get_close_matches(field, known, n=1, cutoff=0.6)
+        findings.damaged |= bool(close) and close[0] in ORDERING
         listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
         cure = f"did you mean `{close[0]}`?" if close else f"known here: {listed}"
     findings.add("HS011", where, f"there is no field `{field}`", cure, at="key")
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
 
 
 def _owner(path: Path, owner: Any) -> tuple[list[str], dict[str, str], str]:
@@ -281,8 +318,7 @@ def _owner(path: Path, owner: Any) -> tuple[list[str], dict[str, str], str]:
 
 def _fields(model: type[BaseModel]) -> list[str]:
     names = [info.alias or name for name, info in model.model_fields.items()]
-    own = [name for name in names if model is not STEP_TYPES["body"] or name != "type"]
-    return own
+    return [name for name in names if model is not STEP_TYPES["body"] or name != "type"]
 
 
 def _unknown_type(step: Any, where: Path, findings: Findings) -> None:
@@ -313,7 +349,9 @@ def _unknown_value(
         findings.add("HS014", where, message, "remove it", at="key")
         return
     allowed = str(context.get("expected")).replace("'", "")
-    close = get_close_matches(str(value), allowed.replace(" or ", ", ").split(", "), n=1)
+    values = allowed.replace(" or ", ", ").split(", ")
+    close = [each for each in values if each.lower() == str(value).lower()]
+    close = close or get_close_matches(str(value), values, n=1)
     cure = f"did you mean `{close[0]}`?" if close else f"write {allowed}"
     findings.add("HS014", where, f"{_told(value)} is not a value of `{field}`", cure)
 

@@ -1,12 +1,12 @@
 """Other words for the same things: read, and never written.
 
 Definitions that come from elsewhere speak of `step_type`, `transitions`, error policies and flat
-branches. Before a tree is read as a definition it is rewritten here into the words of the language;
-every value keeps the place it was read from, so that diagnostics point into what the user wrote. The
-canonical form knows nothing of this. `docs/definitions.md` lists the words.
+branches. Before a tree is read as a definition it is rewritten here into the words of the
+language; every value keeps the place it was read from, so that diagnostics point into what the
+user wrote. The canonical form knows nothing of this. `docs/definitions.md` lists the words.
 
-`nodes` keeps values and places together, `words` renames, `policies` reads what is done about errors,
-`flow` turns flat lists of steps and transitions into scopes.
+`nodes` keeps values and places together, `words` renames, `policies` reads what is done about
+errors, `flow` turns flat lists of steps and transitions into scopes.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def _fold(owner: Node, rewriting: Rewriting) -> None:
     for step in starts.values():
         target = _only_way(step)
         named = owner.get("start")
-        if target is not None and (named is None or named.value in starts):
+        if target is not None and (named is None or owner.text("start") in starts):
             rewriting.put(owner, "start", target)
     for step in kept:
         for holder, key in _targets(step):
@@ -148,14 +148,14 @@ def _fold(owner: Node, rewriting: Rewriting) -> None:
         if needs is not None:
             _need(step, needs, starts.keys() | ends)
     start = owner.get("start")
-    if any("needs" in step.value for step in kept) and start is not None:
+    if any(step.get("needs") is not None for step in kept) and start is not None:
         rewriting.drop(owner, "start")  # a DAG starts at all its roots
     steps.value = kept
 
 
 def _need(step: Node, needs: Node, gone: set[str]) -> None:
     named = needs.value if isinstance(needs.value, list) else [needs]
-    left = [need for need in named if need.value not in gone]
+    left = [need for need in named if not (isinstance(need.value, str) and need.value in gone)]
     if len(left) < len(named):
         step.value["needs"] = Node(left, needs.place)
 
@@ -215,8 +215,7 @@ def _own(
         entries_known = [entry for entry in entries if entry in by_id]
         if not entries_known:
             return
-    behind = {node.value for holder, key in _targets(parallel) if (node := holder.get(key))}
-    outside = _reached([str(target) for target in behind if target in by_id], by_id)
+    outside = _reached([holder.text(key) or "" for holder, key in _targets(parallel)], by_id)
     outside.add(parallel.text("id") or "")
     reached = [_reached([entry], by_id) - outside if entry in by_id else set() for entry in entries]
     shared = {id for ids in reached for id in ids if sum(id in other for other in reached) > 1}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final
 
+from ..model import STEP_TYPES
 from . import words
 from .nodes import Node, Rewriting
 
@@ -54,17 +55,16 @@ def default(root: Node, rewriting: Rewriting) -> None:
         name, fields = words.variant(policy) or ("", {})
         if name == "AlternativePath":
             clause: dict[str, Any] = {"next": fields.get("step_id", policy)}
-            failing = [step.text("id") for step in rewriting.failing]
-            if failing:  # these steps say themselves that they are not caught
-                listed = ", ".join(f'"{id}"' for id in failing)
+            fails = [step.text("id") for step in rewriting.failing]
+            if fails:  # these steps say themselves that they are not caught
+                listed = ", ".join(f'"{id}"' for id in fails)
                 clause = {"when": f"$.error.step not in [{listed}]", **clause}
             _clause(root, policy, clause, rewriting)
         elif name in ("Retry", "HumanIntervention", "ContinueWorkflow"):
             for step in steps:
-                retried = name != "Retry" or step.text("type") in _RETRIED
-                if retried and step.text("type") not in ("start", "end", "body", None):
-                    if not any(step is other for other in rewriting.failing):
-                        _take(step, policy, rewriting, quietly=True)
+                kind, failing = step.text("type"), any(step is f for f in rewriting.failing)
+                if kind in (_RETRIED if name == "Retry" else STEP_TYPES) and not failing:
+                    _take(step, policy, rewriting, quietly=True)
         else:
             _take(root, policy, rewriting)
 
