@@ -333,3 +333,15 @@ transitions:
 def test_compensating_is_not_built(policy: Any) -> None:
     with pytest.raises(DefinitionError, match=r"HS012.*CompensatingAction"):
         step(error_policy=policy)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [None, 1, "x", [], [[]], {"id": []}, {"type": "Start", "next": {}}]
+)
+def test_nonsense_among_the_steps_is_told_of(nonsense: Any) -> None:
+    steps = [decision("a", needs=[{}, []]), nonsense, {"id": "done", "type": "End"}]
+    with pytest.raises(DefinitionError) as caught:
+        read(
+            steps, transitions=[nonsense], event_handlers=[nonsense], default_error_policy=nonsense
+        )
+    assert caught.value.diagnostics
