@@ -22,7 +22,7 @@ class StandIn:
         self._over = self._canceling = False
         world.coverage.hit("child", type(self._outcome).__name__)
         if not isinstance(self._outcome, Hangs):
-            self._later(self._outcome.after_ms, self._end)
+            self._later(self._outcome.after_ms, self._come_to_its_end)
 
     def receive(self, stimulus: AnyStimulus) -> None:
         """Be cancelled; all else is nothing to it."""
@@ -37,10 +37,12 @@ class StandIn:
     def _later(self, after_ms: int, action: Any) -> None:
         self._world.agenda.later(self._world.agenda.now_ms + after_ms, action)
 
+    def _come_to_its_end(self) -> None:
+        if not self._canceling:
+            self._end()
+
     def _end(self) -> None:
         outcome = self._outcome
-        if self._canceling and outcome.on_stop != "returns":
-            return
         match outcome:
             case Raises():
                 failure = Failure(type=outcome.type, message=outcome.message, mro=outcome.mro)

@@ -46,6 +46,7 @@ from tests.simulation.ticks import Cancelled, Future, Loop, Task, wait
 STEPS_MAX = 40_000
 LOSSES_MAX = 3
 GRACE_MS = 10_000
+NEVER = 1 << 62
 ATTEMPTS = ("activity", "script", "service_call")
 REPEATING = {
     "ExpressionError",
@@ -205,7 +206,7 @@ class Run:
             return self._recovered(Failing("ExpressionError"))
         scope = self.scope = Scope(self, self.tree, frame)
         try:
-            return await self.bounded(scope.run(), due)
+            return await self.bounded(scope.run(), due, lambda: scope.over.done)
         except Failing as failed:
             failing = _copy(failed)
             clause = self.clause(self.tree.get("on_error", []), failing, frame, behind=False)
@@ -214,7 +215,7 @@ class Run:
             left = due if due is not None and due > self.loop.now else None
             again = self.scope = Scope(self, self.tree, frame, visits=scope.visits)
             try:
-                return await self.bounded(again.run(clause["next"]), left)
+                return await self.bounded(again.run(clause["next"]), left, lambda: again.over.done)
             except Failing as second:
                 return self._recovered(_copy(second))
 
@@ -351,8 +352,13 @@ class Run:
         except ValueError:
             return parse_instant(found)
 
-    async def bounded(self, work: Coroutine[Any, Any, Any], due: int | None) -> Any:
-        """Run something; at its deadline it is withdrawn, and fails when that has ended."""
+    async def bounded(
+        self, work: Coroutine[Any, Any, Any], due: int | None, settled: Callable[[], bool]
+    ) -> Any:
+        """Run something; at its deadline it is withdrawn, and fails when that has ended.
+
+        Unless its outcome is settled by then, and only what is withdrawn is waited for.
+        """
         if due is None:
             return await work
         task = self.loop.spawn(work)
@@ -365,7 +371,10 @@ class Run:
                 raise
             if not task.done and not exceeded and self.loop.now >= due:
                 exceeded = True
-                task.cancel()
+                if settled():
+                    due, exceeded = NEVER, False
+                else:
+                    task.cancel()
         if exceeded:
             failing = Failing("DeadlineExceeded")
             failing.late = getattr(task.error, "late", None)
@@ -409,6 +418,7 @@ class Scope:
         self.visits: dict[str, int] = visits if visits is not None else {}
         self.active: dict[Task, str] = {}  # tasks, by the step they are at
         self.over = Future()
+        self.owner: Visit | None = None  # of a body's
         self.failing: Failing | None = None
         self.arrived: dict[str, dict[str, int]] = {}
         self.fired: set[str] = set()
@@ -431,6 +441,8 @@ class Scope:
         except Cancelled:
             await self._withdraw(list(self.active))
             raise
+        if self.owner is not None:
+            self.owner.settled = True
         await self._withdraw(list(self.active))
         if self.failing is None and not self.over.done:
             self._check_stuck()
@@ -679,6 +691,8 @@ class Visit:
         self.items: list[Any] | None = None
         self.finished: list[str] | None = None
         self.withdrawn_steps: list[str] = []
+        self.due: int | None = None
+        self.settled = False  # what is withdrawn is waited for, and nothing else
 
     async def run(self) -> tuple[str, list[str]]:
         """`Completed` or `Skipped`, and the targets. A `Failing` has the way of its clause."""
@@ -749,7 +763,8 @@ class Visit:
             return await self._handled(failing, frame)
         work = self._foreach(values) if "foreach" in step else self._once(frame)
         try:
-            return await world.bounded(work, due)
+            self.due = due
+            return await world.bounded(work, due, lambda: self.settled)
         except Failing as failing:
             if failing.type != "DeadlineExceeded" or failing.asked:
                 raise
@@ -889,6 +904,8 @@ class Visit:
         finally:
             for index in waiting:
                 works[index].close()
+        if names is None or "foreach" not in self.step:
+            self.settled = True
         await _drained(list(running))
         if names is None:
             self.items = rows
@@ -967,6 +984,9 @@ class Visit:
             finally:
                 if uses:
                     world.release(uses)
+            self.settled = False
+            if self.due is not None and world.loop.now >= self.due:
+                raise Failing("DeadlineExceeded")
             await wait(until=world.loop.now + self._backoff(failures))
 
     def _repeats(self, failing: Failing, failures: int) -> bool:
@@ -1028,7 +1048,10 @@ class Visit:
         except ExpressionError:
             raise Failing("ExpressionError") from None
         try:
-            return await Scope(self.world, tree, inside).run()
+            scope = Scope(self.world, tree, inside)
+            if tree is self.step and "foreach" not in tree:
+                scope.owner = self
+            return await scope.run()
         except Failing as failing:
             raise _copy(failing) from None
 
@@ -1208,14 +1231,17 @@ _SKIPPED = object()
 
 
 async def _drained(tasks: list[Task]) -> None:
-    """Withdraw tasks, and wait until the last has ended, whatever happens meanwhile."""
+    """Withdraw tasks, and wait until the last has ended; if one is withdrawn meanwhile, then."""
     for task in tasks:
         task.cancel()
+    withdrawn = False
     while left := [task for task in tasks if not task.done]:
         try:
             await wait(*left)
         except Cancelled:
-            continue  # it waits for nothing else
+            withdrawn = True
+    if withdrawn:
+        raise Cancelled
 
 
 def _copy(failing: Failing) -> Failing:
