@@ -238,8 +238,10 @@ class Appender:
                 )
             for id in append.received:
                 writes.received.append((id,))
-            writes.tasks += append.tasks
-            writes.published += append.published
+            if append.tasks:
+                writes.tasks += append.tasks
+            if append.published:
+                writes.published += append.published
         return batch.first_position + place - first_place
 
     def _create(
@@ -288,7 +290,9 @@ class Appender:
         ):
             known.status = row.status
             return
-        writes.descriptions.append((row.definition, row.version, *_texts(row), number))
+        writes.descriptions.append(
+            (row.definition, row.version, _tags_text(row), _awaits_text(row), number)
+        )
         known.describe(row.status, row.definition, row.version, row.tags, row.awaits, created_at_ms)
 
     def _bound(self) -> None:
@@ -323,16 +327,17 @@ def _row_values(number: int, shard: int, row: ExecutionRow, created_at_ms: int) 
         row.ended_at_ms,
         row.failure_type,
         row.failure_message,
-        *_texts(row),
+        _tags_text(row),
+        _awaits_text(row),
     )
 
 
-def _texts(row: ExecutionRow) -> tuple[str | None, str | None]:
-    """Tags and types of awaited events as they are stored."""
-    return (
-        msgspec.json.encode(row.tags).decode() if row.tags else None,
-        msgspec.json.encode(row.awaits).decode() if row.awaits else None,
-    )
+def _tags_text(row: ExecutionRow) -> str | None:
+    return msgspec.json.encode(row.tags).decode() if row.tags else None
+
+
+def _awaits_text(row: ExecutionRow) -> str | None:
+    return msgspec.json.encode(row.awaits).decode() if row.awaits else None
 
 
 def _tag_rows(
