@@ -171,6 +171,7 @@ class Run:
         self.waits: list[OpenWait] = []
         self.signals: list[tuple[str, Any, int]] = []
         self.events: list[tuple[str, Any, int]] = []
+        self.taken: dict[int, int] = {}  # events that were kept, and when a wait took them
         self.paused: Future | None = None
         self.canceled = False
         self.ended_ms = 0
@@ -246,7 +247,8 @@ class Run:
             case "cancel":
                 self.cancel()
             case "pause":
-                if self.paused is None:
+                closing = self.scope is not None and self.scope.over.done
+                if self.paused is None and not closing:
                     self.paused = Future()
             case "resume":
                 if self.paused is not None:
@@ -595,9 +597,9 @@ class Scope:
             self.errors[id] = failing
             self._settle(id, "Failed")
             return
-        self._settle(id, status)
         if status == "Completed" and "end" in step:
             self.over.set()
+        self._settle(id, status)
 
     def _settle(self, id: str, status: str) -> None:
         self.settled[id] = status
@@ -1204,17 +1206,19 @@ class OpenWait:
         return False
 
     def _take_kept(self) -> None:
-        """The earliest that came before it; a signal, or an event, is then gone."""
+        """The earliest that came before it. A signal is then gone; an event is when the decision
+        that opened this wait is over: others that it opens have the same."""
         world = self._world
-        kept = [(at, n, "signal", name, data, world.signals, entry)
-                for n, entry in enumerate(world.signals)
-                for name, data, at in [entry]]  # fmt: skip
-        kept += [(at, n, "event", name, data, world.events, entry)
-                 for n, entry in enumerate(world.events)
-                 for name, data, at in [entry]]  # fmt: skip
-        for at, _, kind, name, data, where, entry in sorted(kept, key=lambda each: each[:2]):
-            if self.takes(kind, name, data, at):
-                where.remove(entry)
+        now = world.loop.now
+        world.events = [each for each in world.events if world.taken.get(id(each), now) == now]
+        kept = [(each[2], n, "signal", each) for n, each in enumerate(world.signals)]
+        kept += [(each[2], n, "event", each) for n, each in enumerate(world.events)]
+        for at, _, kind, entry in sorted(kept, key=lambda each: each[:2]):
+            if self.takes(kind, entry[0], entry[1], at):
+                if kind == "signal":
+                    world.signals.remove(entry)
+                else:
+                    world.taken[id(entry)] = now
                 return
 
 
