@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from heliostat.api.cli.app import app
+from heliostat.engine.authoring.activities import check_activities
 from heliostat.engine.authoring.loading import load_definition
 from heliostat.engine.simulator import SimulationResult, simulate
 from tests.docs.words import alphabet, projected, word_of
@@ -196,6 +197,10 @@ class TestAll:
     @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
     def test_has_no_fault(self, file: Path) -> None:
         load_definition(file)
+
+    @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+    def test_fits_the_functions_beside_it(self, file: Path) -> None:
+        check_activities(load_definition(file), [file.parent])
 
     def test_each_folder_has_a_line(self) -> None:
         text = (EXAMPLES / "README.md").read_text()
