@@ -89,7 +89,7 @@ class History:
         """A transition that is recorded twice in one run, or a message that was taken twice."""
         run = 1
         seen: Counter[Any] = Counter()
-        messages: Counter[str] = Counter()
+        messages: Counter[tuple[str, str]] = Counter()
         for event in self.events:
             kind = event["type"]
             if kind == "execution.retried":
@@ -99,8 +99,7 @@ class History:
                 seen[run, kind, at] += 1
                 if kind in SETTLES:
                     seen[run, "settled", at[:3]] += 1
-            if kind != "region.canceling":  # its completion comes with the same message
-                messages.update(_messages(event))
+            messages.update((kind, id) for id in _taken(event))
         for what, count in [*seen.items(), *messages.items()]:
             if count > 1:
                 yield f"{self._id} records {what} {count} times"
@@ -128,7 +127,10 @@ class History:
                 yield f"{self._id} had the effect {at} {count} times"
 
 
-def _messages(event: Event) -> Iterator[str]:
-    for field in ("message_id", "event_id"):
-        if event.get(field):
-            yield event[field]
+def _taken(event: Event) -> Iterator[str]:
+    """The message that it came with; several waits complete with one event."""
+    if event["type"] != "step.completed" and event.get("message_id"):
+        yield event["message_id"]
+    if event.get("event_id"):
+        handler = f" {event['handler']}" if "handler" in event else ""
+        yield event["event_id"] + handler
