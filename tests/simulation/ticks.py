@@ -19,14 +19,22 @@ class Future:
     """Something that becomes done once."""
 
     def __init__(self) -> None:
-        self.done = False
+        self._done = False
         self.value: Any = None
         self._waiting: list[tuple[Task, int]] = []
 
+    def is_done(self) -> bool:
+        """Asked anew each time: a property would be thought constant."""
+        return self._done
+
+    @property
+    def done(self) -> bool:
+        return self._done
+
     def set(self, value: Any = None) -> None:
-        if self.done:
+        if self._done:
             return
-        self.done, self.value = True, value
+        self._done, self.value = True, value
         for task, ticket in self._waiting:
             task.wake(ticket)
         self._waiting = []
@@ -60,6 +68,7 @@ class Task(Future):
         self._ticket = 0
         self._cancelled = False
         self._ready = True
+        self.spawned_at = loop.steps
         loop.ready.append(self)
 
     def cancel(self) -> None:
@@ -117,6 +126,7 @@ class Loop:
         self._heap: list[tuple[int, int, Task, int]] = []
         self._count = 0
         self.steps = 0
+        self.current: Task
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> Task:
         return Task(self, work)
@@ -133,7 +143,8 @@ class Loop:
                 if self.steps > steps_max:
                     raise RuntimeError("never ends")
                 index = 0 if self._random is None else self._random.randrange(len(self.ready))
-                self.ready.pop(index).step()
+                self.current = self.ready.pop(index)
+                self.current.step()
             if not self._heap:
                 return
             instant = self._heap[0][0]
