@@ -20,9 +20,11 @@ from heliostat.engine.kernel.booking import (
     drop_buffered,
     drop_inner,
     drop_scope,
+    drop_sides,
     finish,
     give_back,
     is_item,
+    is_side,
     leave_phase,
     let_go,
     open_all,
@@ -31,11 +33,13 @@ from heliostat.engine.kernel.booking import (
     owner_of,
     refresh_status,
     remember,
+    restore_deadline,
     resume_all,
     set_due,
     set_phase,
     settle_child,
     settle_step,
+    settled_items,
     task_changed,
     visit_of,
 )
@@ -134,7 +138,7 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
         remember(state, event.message_id)
     output = state.resolve(event.output) if event.holds else event.output
     if step.cancels and not is_item(scope) and visit_of(state, at).phase != "canceling":
-        _cancel_region(plan, state, scope, step, grace_until_ms=event.at_ms)
+        _cancel_region(plan, state, scope, step)
     late = event.recovered is not None and event.message_id is None
     visit = close_visit(plan, state, scope, at, task="Failed" if late else "Completed")
     if visit.inner is not None or visit.items is not None:
@@ -215,7 +219,7 @@ def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
             output_bytes=late.output_bytes,
             extracts=late.extracts,
             failure=event.failure,
-            items=visit.items,
+            items=settled_items(visit, keep=uncaught),
             collected=event.collected,
         )
         settle_step(plan, scope, at, settled)
@@ -260,6 +264,7 @@ def _attempt_failed(plan: Plan, state: ExecutionState, event: AttemptFailed) -> 
     set_phase(state, visit, "backoff")
     visit.child = None
     set_due(state, event.at, visit, event.retry_at_ms)
+    restore_deadline(state, event.at, visit)
     give_back(plan, state, visit)
 
 
@@ -319,7 +324,9 @@ def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> No
     if event.step is None:
         scope.closing = Closing(failure=event.failure, canceled=event.canceled)
         if scope.parent is not None:
-            owner_of(state, scope)[1].deadline_at_ms = None  # what it bounds is settled
+            _, owner = owner_of(state, scope)
+            if owner.inner == scope.number:
+                _set_deadline_aside(owner)
         closed = [scope]
         if event.scope == ROOT:
             closed += [each for each in state.scopes.values() if is_side(each)]
@@ -331,18 +338,19 @@ def _scope_closing(plan: Plan, state: ExecutionState, event: ScopeClosing) -> No
         items = owner.items
         assert items is not None
         items.closing, items.failure = True, event.failure
-        owner.deadline_at_ms = None
+        _set_deadline_aside(owner)
         closed = inner_scopes(state, owner)
         for each in closed:
             if not is_item(each):
                 each.closing = Closing(withdrawn=True)
-    withdraw(plan, state, active_in(closed), grace_until_ms=event.grace_until_ms, keep=keep)
+    withdraw(plan, state, active_in(closed), keep=keep)
     refresh_status(state)
 
 
-def is_side(scope: ScopeState) -> bool:
-    """Whether a scope is that of a handler's custom action."""
-    return scope.parent is None and scope.number != ROOT
+def _set_deadline_aside(owner: Visit) -> None:
+    """What a deadline bounds is settled; it counts again should the step be tried once more."""
+    if owner.deadline_at_ms is not None:
+        owner.closing_deadline_at_ms, owner.deadline_at_ms = owner.deadline_at_ms, None
 
 
 def _branch_completed(plan: Plan, state: ExecutionState, event: BranchCompleted) -> None:
@@ -392,23 +400,16 @@ def _region_canceling(plan: Plan, state: ExecutionState, event: RegionCanceling)
     scope.canceling.append((at.step, at.visit))
     give_back(plan, state, visit)
     step = plan.steps[at.step]
-    _cancel_region(plan, state, scope, step, grace_until_ms=event.grace_until_ms)
+    _cancel_region(plan, state, scope, step)
     _skip(plan, scope, event.skipped)
     refresh_status(state)
 
 
-def _cancel_region(
-    plan: Plan,
-    state: ExecutionState,
-    scope: ScopeState,
-    step: StepPlan,
-    *,
-    grace_until_ms: int,
-) -> None:
+def _cancel_region(plan: Plan, state: ExecutionState, scope: ScopeState, step: StepPlan) -> None:
     for number in step.cancels:
         scope.joins.pop(number, None)
     region = region_of(scope, step)
-    withdraw(plan, state, region, grace_until_ms=grace_until_ms, keep=False)
+    withdraw(plan, state, region, keep=False)
 
 
 def _skip(plan: Plan, scope: ScopeState, steps: tuple[StepNumber, ...]) -> None:
@@ -487,6 +488,7 @@ def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
         at = event.at
         state.add_timer(event.deadline_at_ms, at.scope, at.step, at.visit, "deadline")
     visit.child = None
+    restore_deadline(state, event.at, visit)
     open_task(state, event.at, visit, task)
 
 
@@ -565,6 +567,7 @@ def _redirected(plan: Plan, state: ExecutionState, event: ExecutionRedirected) -
         drop_inner(state, fallen.visit)
         let_go(state, fallen.visit)
     root.fallen.clear()
+    drop_sides(state)
     if state.deadline_at_ms is not None:
         # Its timer slept while the scope closed. A deadline that has passed bounds no recovery.
         if event.at_ms < state.deadline_at_ms:

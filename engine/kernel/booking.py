@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import Activation, Failure
 from heliostat.engine.kernel.names import child_id, wait_key
 from heliostat.engine.kernel.permits import grant, join_queue, leave_queue, release, take
 from heliostat.engine.kernel.state import (
     ITEM_STATUS,
+    ROOT,
     Buffered,
     ExecutionState,
     Items,
@@ -432,9 +435,22 @@ def settle_step(plan: Plan, scope: ScopeState, at: Address, settled: Settled) ->
         tally.failed += settled.status == "Failed"
 
 
+def settled_items(visit: Visit, *, keep: bool) -> Items | None:
+    """The items of a visit that settles, without the list: nothing reads it any more, unless the
+    visit is kept and opened again."""
+    if visit.items is None or not keep:
+        return visit.items
+    return msgspec.structs.replace(visit.items, values=None)
+
+
 def is_item(scope: ScopeState) -> bool:
     """Whether a scope is that of an item: around one visit of a step with `foreach`."""
     return scope.plan_scope is None
+
+
+def is_side(scope: ScopeState) -> bool:
+    """Whether a scope is that of a handler's custom action."""
+    return scope.parent is None and scope.number != ROOT
 
 
 def owner_of(state: ExecutionState, scope: ScopeState) -> tuple[ScopeState, Visit]:
@@ -490,6 +506,12 @@ def drop_scope(state: ExecutionState, scope: ScopeState) -> None:
         let_go(state, fallen.visit)
 
 
+def drop_sides(state: ExecutionState) -> None:
+    """Forget the scopes of handlers' custom actions; no retry repeats them."""
+    for scope in [each for each in state.scopes.values() if is_side(each)]:
+        drop_scope(state, scope)
+
+
 def drop_inner(state: ExecutionState, visit: Visit) -> None:
     """Forget the scopes that a visit had opened and that are still there."""
     if visit.inner is not None:
@@ -523,6 +545,7 @@ def arrive(plan: Plan, scope: ScopeState, taken: Iterable[EdgeNumber]) -> None:
 
 def finish(state: ExecutionState, at_ms: int, status: ExecutionStatus) -> None:
     """The run has reached its terminal state; nothing waits any more."""
+    drop_sides(state)
     state.status = status
     state.ended_at_ms = at_ms
     state.ready.clear()
@@ -561,6 +584,14 @@ def set_due(state: ExecutionState, at: Address, visit: Visit, instant: int) -> N
     """Book the instant that a visit waits for."""
     visit.due_at_ms = instant
     state.add_timer(instant, at.scope, at.step, at.visit, "due")
+
+
+def restore_deadline(state: ExecutionState, at: Address, visit: Visit) -> None:
+    """What a deadline bounds goes on after all: it counts again."""
+    instant = visit.closing_deadline_at_ms
+    if instant is not None:
+        visit.deadline_at_ms, visit.closing_deadline_at_ms = instant, None
+        state.add_timer(instant, at.scope, at.step, at.visit, "deadline")
 
 
 def remember(state: ExecutionState, id: str | None) -> None:

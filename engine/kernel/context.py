@@ -335,6 +335,8 @@ class ScopeContext:
         """The part of a large value that came with it, because the plan reads it."""
         if root == ("input",):
             return _found(self._state.extracts, path)
+        if root == ("event",):
+            return MISSING  # nobody asks for parts of what an event carries
         if root == ("output",):
             settled = self._settling[1] if self._settling is not None else None
         else:

@@ -29,7 +29,16 @@ from heliostat.engine.kernel.events import (
     ScopesOpened,
     TaskAssigned,
 )
-from heliostat.engine.kernel.flow import NOTHING, Result, attempt_failed, complete, fail, skip
+from heliostat.engine.kernel.flow import (
+    NOTHING,
+    Result,
+    attempt_failed,
+    complete,
+    deadline_failure,
+    fail,
+    kept_result,
+    skip,
+)
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
 from heliostat.engine.kernel.looking import (
     close_items,
@@ -278,12 +287,7 @@ def _due(turn: Turn, scope: ScopeState, visit: Visit, kind: TimerKind) -> None:
 
 
 def _deadline(turn: Turn, scope: ScopeState, visit: Visit, at: Address, step: StepPlan) -> None:
-    failure = Failure(
-        type="DeadlineExceeded",
-        message=f"step {step.id!r} has not ended by its deadline",
-        step=step.id,
-        attempt=visit.attempt,
-    )
+    failure = deadline_failure(step, at)
     if visit.phase in ("running", "stopping", "child"):
         _stop_attempt(turn, at, step, failure)
     elif visit.phase == "items":
@@ -381,6 +385,8 @@ def go_on(turn: Turn, at: Address) -> None:
         attempt_failed(turn, at, visit.failure)
     elif visit.failure is not None:
         fail(turn, at, visit.failure)
+    elif visit.kept is not None:
+        complete(turn, at, kept_result(visit))
     elif visit.items is not None:
         turn.look_at_visit(scope, visit)
     elif step.kind in ("body", "parallel"):

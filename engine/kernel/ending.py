@@ -9,8 +9,7 @@ from __future__ import annotations
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.activation import Opening
-from heliostat.engine.kernel.apply import is_side
-from heliostat.engine.kernel.booking import owner_of
+from heliostat.engine.kernel.booking import is_side, owner_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     BranchCompleted,
@@ -22,7 +21,7 @@ from heliostat.engine.kernel.events import (
     Failure,
 )
 from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail
-from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds, record
+from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds, passes_on, record
 from heliostat.engine.kernel.messages import TellChildEnded
 from heliostat.engine.kernel.policy import failure_of, matching
 from heliostat.engine.kernel.state import ROOT, ScopeState, Settled
@@ -187,6 +186,16 @@ def _output(turn: Turn, scope: ScopeState) -> Result:
         context.seeded(_opener(scope), "output")
         value = scope_plan.output.evaluate(context)
         recorded, holds = record(scope_plan.output, value, state, context)
+        passed_on = passes_on(scope_plan.output)
+        source = None if passed_on is None else context.step(passed_on)
+        if source is not None and source.settled is not None and scope.number != ROOT:
+            end = source.settled
+            return Result(
+                output=recorded,
+                output_bytes=end.output_bytes,
+                extracts=end.extracts,
+                holds=holds,
+            )
         large = scope.number != ROOT and exceeds(value, HELD_BYTES_MIN)
         return Result(output=recorded, output_bytes=HELD_BYTES_MIN if large else 0, holds=holds)
     ends = {

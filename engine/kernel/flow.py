@@ -78,6 +78,22 @@ class Result(Struct, frozen=True, kw_only=True):
 NOTHING: Final = Result()
 
 
+def kept_result(visit: Visit) -> Result:
+    """What a visit has that waits, or waited, for the region that it cancels."""
+    kept = visit.kept
+    assert kept is not None
+    return Result(
+        output=kept.output,
+        output_bytes=kept.output_bytes,
+        extracts=kept.extracts,
+        collected=kept.collected,
+        recovered=kept.recovered,
+        started_at_ms=kept.started_at_ms,
+        elapsed_ms=kept.elapsed_ms,
+        runner=kept.runner,
+    )
+
+
 # -- completing
 
 
@@ -89,10 +105,11 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         return
     plan, state, now_ms = turn.plan, turn.state, turn.now_ms
     withdrawn: dict[StepNumber, SettledStatus] = {}
+    cancelled: tuple[StepNumber, ...] = ()
     if step.cancels and visit.phase != "canceling":
-        if _cancel_region(turn, scope, visit, step, at, result):
+        if _cancel_region(turn, scope, step, at, result):
             return
-        withdrawn = _region(turn, scope, step)
+        withdrawn, cancelled = _region(turn, scope, step), step.cancels
     settled = Settled(
         visit=at.visit,
         status="Completed",
@@ -129,6 +146,7 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
                 taken=taken,
                 status="Completed",
                 withdrawn=withdrawn,
+                cancelled=cancelled,
             )
     except ExpressionError as error:
         fail(turn, at, expression_failure(error, step), result, output_allowed=False)
@@ -285,7 +303,7 @@ def _region(turn: Turn, scope: ScopeState, step: StepPlan) -> dict[StepNumber, S
 
 
 def _cancel_region(
-    turn: Turn, scope: ScopeState, visit: Visit, step: StepPlan, at: Address, result: Result
+    turn: Turn, scope: ScopeState, step: StepPlan, at: Address, result: Result
 ) -> bool:
     """Withdraw what runs in the region of a step that has its output; False if nothing has to be
     awaited: then the step's completion says it all."""
@@ -324,6 +342,9 @@ def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = N
     """An attempt failed: another follows after a back-off, or the visit has failed for good."""
     scope, visit, step = turn.locate(at)
     failures = visit.failures + 1
+    if visit.closing_deadline_at_ms is not None and visit.closing_deadline_at_ms <= turn.now_ms:
+        fail(turn, at, deadline_failure(step, at), result)  # it passed while the scope closed
+        return
     if not retries(step.retry, failure, failures):
         fail(turn, at, failure, result)
         return
@@ -337,6 +358,16 @@ def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = N
             elapsed_ms=result.elapsed_ms,
             retry_at_ms=turn.now_ms + pause,
         )
+    )
+
+
+def deadline_failure(step: StepPlan, at: Address) -> Failure:
+    """What a visit fails with that has not ended in time."""
+    return Failure(
+        type="DeadlineExceeded",
+        message=f"step {step.id!r} has not ended by its deadline",
+        step=step.id,
+        attempt=at.attempt,
     )
 
 

@@ -67,6 +67,14 @@ def holding_part(expression: Expression, where: tuple[str | int, ...] = ()) -> H
     return HoldingPart(where, step_id, tuple(path))
 
 
+def passes_on(data: Data) -> str | None:
+    """The step whose whole output a data field passes on unchanged, if it does nothing else."""
+    parts = holding_parts(data)
+    if len(parts) == 1 and parts[0].where == () and parts[0].path == ():
+        return parts[0].step_id
+    return None
+
+
 def record(
     data: Data, value: Value, state: ExecutionState, context: ScopeContext
 ) -> tuple[Value, bool]:

@@ -11,11 +11,10 @@ and a history that was cut within a turn can be gone on with (`resume`).
 from __future__ import annotations
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.apply import is_side
-from heliostat.engine.kernel.booking import is_item, owner_of
+from heliostat.engine.kernel.booking import is_item, is_side, owner_of
 from heliostat.engine.kernel.ending import finish
 from heliostat.engine.kernel.events import Failure, JoinReopened, ScopeClosing
-from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail
+from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail, kept_result
 from heliostat.engine.kernel.items import outcome_of
 from heliostat.engine.kernel.routing import out_of_reach, reopened_joins, stuck_join
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, Visit
@@ -133,7 +132,9 @@ def _quiet(state: ExecutionState, scope: ScopeState) -> bool:
     """Whether nothing is active in a scope; for the root, in a handler's custom actions either."""
     if scope.active:
         return False
-    return scope.number != ROOT or not any(is_side(each) for each in state.scopes.values())
+    if scope.number != ROOT:
+        return True
+    return not any(each.active for each in state.scopes.values() if is_side(each))
 
 
 def close_scope(
@@ -227,20 +228,8 @@ def _region_ended(turn: Turn, scope: ScopeState, visit: Visit) -> bool:
 
 
 def _complete_canceling(turn: Turn, scope: ScopeState, visit: Visit) -> None:
-    kept = visit.kept
-    assert kept is not None
     at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-    result = Result(
-        output=kept.output,
-        output_bytes=kept.output_bytes,
-        extracts=kept.extracts,
-        collected=kept.collected,
-        recovered=kept.recovered,
-        started_at_ms=kept.started_at_ms,
-        elapsed_ms=kept.elapsed_ms,
-        runner=kept.runner,
-    )
-    complete(turn, at, result)
+    complete(turn, at, kept_result(visit))
 
 
 def owner_address(state: ExecutionState, scope: ScopeState) -> Address:

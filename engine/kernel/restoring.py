@@ -56,10 +56,11 @@ def _restore_scope(
     scope.closing = scope.failing = None
     scope.terminated = False
     fallen_here, scope.fallen = scope.fallen, {}
+    if not is_item(scope):
+        for fallen in reversed(fallen_here.values()):  # as each replaced the one before it
+            _unsettle(plan, scope, fallen.visit, fallen)
     for key, fallen in fallen_here.items():
         visit = fallen.visit
-        if not is_item(scope):
-            _unsettle(plan, scope, visit, fallen)
         scope.active[key] = visit
         at = Address(scope.number, visit.step, visit.visit, visit.attempt)
         _revive(plan, state, at, fallen, deadlines.get(at))
@@ -84,58 +85,67 @@ def _revive(
 ) -> None:
     visit, phase = fallen.visit, fallen.phase
     step = plan.steps[visit.step]
+    due_at_ms, visit.due_at_ms = visit.due_at_ms, None
     visit.withdrawn, visit.kept_phase = False, None
-    visit.output = visit.extracts = visit.kept = None
+    visit.output = visit.extracts = visit.child = None
     visit.output_bytes = 0
     visit.started = False
     visit.failures = visit.counted_losses = 0
     visit.phase = "ready"
-    visit.child = None
+    visit.deadline_at_ms, visit.closing_deadline_at_ms = deadline_at_ms, None
     if deadline_at_ms is not None:
-        visit.deadline_at_ms = deadline_at_ms
         state.add_timer(deadline_at_ms, at.scope, at.step, at.visit, "deadline")
+    key = (at.scope, at.step, at.visit)
+    if visit.kept is not None:
+        state.ready[key] = None  # it has what it waited for, and cancels its region anew
+        return
     if visit.items is not None:
         _reopen_items(state, visit)
         if visit.items.in_flight:
             visit.phase = "items"
-            return
+        else:
+            state.ready[key] = None  # the step failed behind its items
+        return
     if visit.inner is not None:
         visit.phase = "body"
         return
     visit.attempt += 1
     unfit = visit.failure is not None and visit.failure.type not in ("Timeout", "DeadlineExceeded")
     if unfit and phase == "ready":
-        state.ready[at.scope, at.step, at.visit] = None  # what failed before it began fails again
+        state.ready[key] = None  # what failed before it began fails again
         return
     visit.failure = None
+    before, visit.task = visit.task, None
     if step.kind in ("activity", "sub_workflow", "body", "parallel"):
-        visit.items = None
         begin(plan, state, at, visit)
-    elif step.kind == "timer" and visit.due_at_ms is not None:
+    elif step.kind == "timer" and due_at_ms is not None:
         visit.phase = "timer"
-        set_due(state, at, visit, visit.due_at_ms)
+        set_due(state, at, visit, due_at_ms)
     elif step.kind == "wait":
         visit.phase = "waiting"
         for alternative in step.alternatives:
             if alternative.kind != "timer":
-                key = wait_key(alternative.kind, alternative.key)
-                state.waits.setdefault(key, {})[at.scope, at.step, at.visit] = None
-        if visit.due_at_ms is not None:
-            set_due(state, at, visit, visit.due_at_ms)
+                open_waits = wait_key(alternative.kind, alternative.key)
+                state.waits.setdefault(open_waits, {})[key] = None
+        if due_at_ms is not None:
+            set_due(state, at, visit, due_at_ms)
     elif step.kind == "human":
-        before = visit.task or Task()
         now = Address(at.scope, at.step, at.visit, visit.attempt)
-        task = Task(
-            assignees=before.assignees,
-            candidates=before.candidates,
-            level=before.level,
-            opened_at_ms=before.opened_at_ms,
-        )
-        open_task(state, now, visit, task)
+        open_task(state, now, visit, _asked_again(state, before or Task()))
     else:
-        state.ready[at.scope, at.step, at.visit] = None
-    if step.kind != "human":
-        visit.task = None
+        state.ready[key] = None
+
+
+def _asked_again(state: ExecutionState, before: Task) -> Task:
+    """The same people are asked; escalations come as long after this as they would have."""
+    later_ms = state.at_ms - before.opened_at_ms
+    return Task(
+        assignees=before.assignees,
+        candidates=before.candidates,
+        level=before.level,
+        escalate_at_ms=tuple(instant + later_ms for instant in before.escalate_at_ms),
+        opened_at_ms=state.at_ms,
+    )
 
 
 def _reopen_items(state: ExecutionState, visit: Visit) -> None:

@@ -7,7 +7,7 @@ visit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import Literal
@@ -81,11 +81,13 @@ def follow(
     taken: Iterable[Edge],
     status: SettledStatus,
     withdrawn: Mapping[StepNumber, SettledStatus] = MappingProxyType({}),
+    cancelled: Container[StepNumber] = (),
 ) -> bool:
     """Open what follows a step that settles with `status`.
 
     Args:
         withdrawn: of a DAG: other steps that settle by the same event, as the step cancels them.
+        cancelled: of a state machine: joins that lose their arrivals by the same event.
 
     Returns:
         False when a DAG step fell out of reach because a need failed: then the scope fails.
@@ -102,7 +104,8 @@ def follow(
             opening.visit(target, scope, context)
         elif target.number not in arrived:
             arrived.add(target.number)
-            if _fires(plan, target, scope.joins.get(target.number), edge.source):
+            waiting = None if target.number in cancelled else scope.joins.get(target.number)
+            if _fires(plan, target, waiting, edge.source):
                 opening.visit(target, scope, context)
     return True
 

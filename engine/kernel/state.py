@@ -159,6 +159,7 @@ class Visit(Struct, kw_only=True, omit_defaults=True):
     holds: bool = False  # they are
     due_at_ms: int | None = None  # of the timer, the back-off, or the grace
     deadline_at_ms: int | None = None
+    closing_deadline_at_ms: int | None = None  # it bounds another try, while this one closes
     alone: bool = False
     started: bool = False  # recorded as started: `effects: at_most_once`
     skipped: bool = False

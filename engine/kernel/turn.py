@@ -198,7 +198,8 @@ class Turn:
 
     def publish(self, name: str, data: Value) -> None:
         """Publish what follows from the latest event."""
-        id = f"{self.state.execution_id}#{self.state.seq}.{len(self.published)}"
+        # Not as messages are named: a receiver knows both by their ids.
+        id = f"{self.state.execution_id}#{self.state.seq}.e{len(self.published)}"
         self.published.append(Published(id=id, name=name, data=data))
 
     def locate(self, at: Address) -> tuple[ScopeState, Visit, StepPlan]:

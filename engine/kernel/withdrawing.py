@@ -23,6 +23,7 @@ from heliostat.engine.kernel.booking import (
     set_phase,
     settle_child,
     settle_step,
+    settled_items,
 )
 from heliostat.engine.kernel.events import AttemptEnded
 from heliostat.engine.kernel.state import (
@@ -41,10 +42,9 @@ def withdraw(
     state: ExecutionState,
     visits: Iterable[tuple[ScopeState, Visit]],
     *,
-    grace_until_ms: int,
     keep: bool,
 ) -> None:
-    """Withdraw visits, with all that runs within them."""
+    """Withdraw visits, with all that runs within them; each attempt has its own step's grace."""
     marked = list(visits)
     for scope, visit in marked:
         _mark(state, scope, visit, keep=keep)
@@ -55,7 +55,7 @@ def withdraw(
     hand_on(plan, state)
     for scope, visit in list(within(state, marked)):
         if scope.active.get((visit.step, visit.visit)) is visit:
-            _stop(plan, state, scope, visit, grace_until_ms)
+            _stop(plan, state, scope, visit)
 
 
 def active_in(scopes: Iterable[ScopeState]) -> Iterator[tuple[ScopeState, Visit]]:
@@ -88,7 +88,7 @@ def within(
 
 def _mark(state: ExecutionState, scope: ScopeState, visit: Visit, *, keep: bool) -> None:
     visit.withdrawn = True
-    visit.deadline_at_ms = None
+    visit.deadline_at_ms = visit.closing_deadline_at_ms = None
     if keep and visit.kept_phase is None:
         visit.kept_phase = visit.phase
     if visit.items is not None:
@@ -100,15 +100,13 @@ def _mark(state: ExecutionState, scope: ScopeState, visit: Visit, *, keep: bool)
             _mark(state, inner, each, keep=keep)
 
 
-def _stop(
-    plan: Plan, state: ExecutionState, scope: ScopeState, visit: Visit, grace_until_ms: int
-) -> None:
+def _stop(plan: Plan, state: ExecutionState, scope: ScopeState, visit: Visit) -> None:
     at = Address(scope.number, visit.step, visit.visit, visit.attempt)
     if visit.phase == "stopping":
         visit.failure = None  # nothing follows its end
     elif visit.phase in ("running", "child"):
         set_phase(state, visit, "stopping")
-        set_due(state, at, visit, grace_until_ms)
+        set_due(state, at, visit, state.at_ms + plan.steps[visit.step].grace_ms)
     elif visit.phase in ("items", "body") and any(
         inner.active for inner in inner_scopes(state, visit)
     ):
@@ -156,7 +154,7 @@ def _end(
         output=output,
         output_bytes=output_bytes or 0,
         extracts=extracts,
-        items=visit.items,
+        items=settled_items(visit, keep=keep),
         collected=visit.items is not None,
     )
     settle_step(plan, scope, at, settled)

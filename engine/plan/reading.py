@@ -52,7 +52,8 @@ class Reader:
 
     def pass_inwards(self, steps: Sequence[StepPlan], scopes: Sequence[ScopePlan]) -> None:
         """What is read of a body's or a parallel step's output is read of the steps whose outputs
-        make it, unless an `output` of its own does. Outer steps have the lower numbers."""
+        make it: those it ends with, or the one that its `output` passes on. Outer steps have the
+        lower numbers."""
         for step in steps:
             for read in self._by_root.get(("steps", step.id), {}).copy():
                 path: str | None = read.path
@@ -67,7 +68,12 @@ class Reader:
     def _pass_to_ends(
         self, scope: ScopePlan, path: str | None, steps: Sequence[StepPlan], *, whole: bool
     ) -> None:
-        if path is None or scope.output is not None:
+        if path is None:
+            return
+        if scope.output is not None:
+            passed_on = _passed_on(scope.output)
+            if passed_on is not None:
+                self._by_root.setdefault(passed_on, {})[Read(passed_on, path, whole)] = None
             return
         for number in scope.ends:
             id = steps[number].id
@@ -90,6 +96,14 @@ class Reader:
         for read in self._by_root.get(root, ()):
             passed[read.path] = passed.get(read.path, True) and read.whole
         return tuple(Read(root, path, passed[path]) for path in sorted(passed))
+
+
+def _passed_on(output: Data) -> Origin | None:
+    """The value that an `output` passes on unchanged, if it is nothing but a path to it."""
+    read = reads(output)
+    if output.is_bare_path and len(read) == 1 and read[0].path == "$":
+        return read[0].root
+    return None
 
 
 def _below(path: str | None, name: str | None) -> str | None:

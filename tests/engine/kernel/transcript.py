@@ -70,7 +70,7 @@ from heliostat.engine.values import Reference, to_json
 
 _LINE = re.compile(r"> (?:@(?P<at>\S+) )?(?P<verb>[a-z_]+)(?:#(?P<id>\w+))? ?(?P<rest>.*)")
 _STEP = re.compile(
-    r"(?P<id>\w+)(?:@(?P<scope>\d+))?(?:\[(?P<index>\d+)\])?"
+    r"(?P<id>[\w.]*\w)(?:@(?P<scope>\d+))?(?:\[(?P<index>\d+)\])?"
     r"(?::(?P<visit>\d+))?(?:!(?P<attempt>\d+))?"
 )
 
