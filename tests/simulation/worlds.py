@@ -172,6 +172,7 @@ def random_happenings(choices: Choices, *, timed: bool) -> list[Told]:
     if choices.chance(10):
         at_ms = choices.integer(1, 8_000)
         told.append(Told(at_ms, "pause"))
+        told += [] if timed else [Told(at_ms + 5, "pause")]  # a second time
         told.append(Told(at_ms + choices.integer(1, 9_000), "resume"))
     if choices.chance(8):
         told.append(Told(choices.integer(1, 15_000), "cancel"))

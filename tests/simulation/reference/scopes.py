@@ -231,10 +231,10 @@ class Scope:
 
     def _tolerates(self, step: dict[str, Any]) -> bool:
         rule = step.get("join", "all")
-        if rule == "all_done" or step["id"] in self.begun:  # begun, or cancelled
-            return True
         if rule == "all":
             return False
+        if rule == "all_done" or step["id"] in self.begun:
+            return True
         return self._possible(step) >= self._wanted(rule)
 
     def _wanted(self, rule: Any) -> int:

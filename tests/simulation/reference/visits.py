@@ -33,6 +33,7 @@ from tests.simulation.reference.words import (
     Failing,
     Frame,
     Lost,
+    Undetermined,
     copy_of,
     data_of,
     drained,
@@ -454,6 +455,8 @@ class Visit:
         began = loop.now
         ends = None if isinstance(outcome, Hangs) else began + outcome.after_ms
         timeout = began + parse_duration(step["timeout"]) if "timeout" in step else None
+        if ends is not None and ends == timeout:
+            raise Undetermined("does the attempt return, or is it timed out?")
         until = min((each for each in (ends, timeout) if each is not None), default=None)
         try:
             await wait(until=until) if until is not None else await wait(Future())
