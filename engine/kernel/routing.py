@@ -174,10 +174,13 @@ def tolerated(plan: Plan, scope: ScopeState, step: StepPlan) -> bool:
         return False
     for number in step.dependents:
         dependent = plan.steps[number]
-        if dependent.join.kind == "all_done" or has_begun(scope, number):
+        if dependent.join.kind == "all_done":
             continue
-        tally = _after(scope, number, ("Failed",))
-        if _verdict(dependent, tally) == "fail" or dependent.join.kind == "all":
+        if dependent.join.kind == "all":
+            return False  # also where it was cancelled: nothing looks at the failure then
+        if has_begun(scope, number):
+            continue
+        if _verdict(dependent, _after(scope, number, ("Failed",))) == "fail":
             return False
     return True
 
