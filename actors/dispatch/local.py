@@ -111,6 +111,7 @@ class LocalLane:
         self._pidfd: int | None = None
         self._reader = FrameReader()
         self._unwritten = bytearray()
+        self._gathered: list[bytes] = []  # to be written with what follows, at the latest soon
         self._unfinished: OrderedDict[AttemptKey, Sent] = OrderedDict()
         self._head_since = 0.0
         self._ahead_us = 0  # estimated, of all that is unfinished
@@ -199,11 +200,13 @@ class LocalLane:
             raise
         self._socket = connection
         self._reader, self._unwritten = FrameReader(), bytearray()
+        self._gathered.clear()
         self._known_codes.clear()
         self._loop.add_reader(connection.fileno(), self._read_once)
 
     def close(self) -> None:
         """Let go of the runner, which lives on."""
+        self._write_gathered()
         self._ended = True
         self._disconnect()
         if self._timer is not None:
@@ -264,8 +267,20 @@ class LocalLane:
         self._arm()
 
     def acknowledge(self, attempts: Sequence[AttemptKey]) -> None:
-        """The runner may forget these reports."""
-        self._write(frame(Acknowledge(tuple(attempts))))
+        """The runner may forget these reports.
+
+        Said with what is sent next: most often work, that the same commit let go. Two writes would
+        wake the runner twice.
+        """
+        if self._socket is None:
+            return  # they are reported again after the next greeting
+        if not self._gathered:
+            self._loop.call_soon(self._write_gathered)
+        self._gathered.append(frame(Acknowledge(tuple(attempts))))
+
+    def _write_gathered(self) -> None:
+        if self._gathered:
+            self._write(b"")
 
     def leave(self) -> None:
         """Nothing more is sent; the runner exits when it has ended and handed over everything."""
@@ -289,6 +304,9 @@ class LocalLane:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _write(self, data: bytes) -> None:
+        if self._gathered:
+            data = b"".join((*self._gathered, data))
+            self._gathered.clear()
         if self._socket is None or not data:
             return  # it is said again after the next greeting
         if self._unwritten:
