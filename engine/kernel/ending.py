@@ -9,7 +9,6 @@ from __future__ import annotations
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.activation import Opening
-from heliostat.engine.kernel.booking import is_side, owner_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     BranchCompleted,
@@ -26,6 +25,7 @@ from heliostat.engine.kernel.messages import TellChildEnded
 from heliostat.engine.kernel.policy import failure_of, matching
 from heliostat.engine.kernel.state import ROOT, ScopeState, Settled
 from heliostat.engine.kernel.turn import Turn
+from heliostat.engine.kernel.visits import is_side, owner_of
 from heliostat.engine.values import Held, Value
 
 

@@ -21,8 +21,7 @@ from heliostat.engine.kernel.activation import (
     instant_of,
     task_facts,
 )
-from heliostat.engine.kernel.apply import region_of
-from heliostat.engine.kernel.booking import is_item, owner_of
+from heliostat.engine.kernel.apply_scopes import region_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     Activation,
@@ -41,6 +40,7 @@ from heliostat.engine.kernel.routing import NoWay, follow, route, tolerated
 from heliostat.engine.kernel.state import ScopeState, Settled, SettledStatus, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Turn
+from heliostat.engine.kernel.visits import is_item, owner_of
 from heliostat.engine.plan.plan import Edge, EdgeNumber, ErrorClause, StepNumber, StepPlan
 from heliostat.engine.values import Value
 

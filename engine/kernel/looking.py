@@ -11,7 +11,6 @@ and a history that was cut within a turn can be gone on with (`resume`).
 from __future__ import annotations
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.booking import is_item, is_side, owner_of
 from heliostat.engine.kernel.ending import finish
 from heliostat.engine.kernel.events import Failure, JoinReopened, ScopeClosing
 from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail, kept_result
@@ -20,6 +19,7 @@ from heliostat.engine.kernel.routing import out_of_reach, reopened_joins, stuck_
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Matter, Turn
+from heliostat.engine.kernel.visits import is_item, is_side, owner_of
 from heliostat.engine.kernel.withdrawing import active_in, inner_scopes
 
 

@@ -10,15 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.booking import (
-    begin,
-    drop_inner,
-    is_item,
-    let_go,
-    open_task,
-    refresh_status,
-    set_due,
-)
+from heliostat.engine.kernel.beginning import begin, open_task
+from heliostat.engine.kernel.closing import drop_inner, let_go
 from heliostat.engine.kernel.names import wait_key
 from heliostat.engine.kernel.state import (
     ROOT,
@@ -29,6 +22,7 @@ from heliostat.engine.kernel.state import (
     Task,
     Visit,
 )
+from heliostat.engine.kernel.visits import is_item, refresh_status, set_due
 from heliostat.engine.kernel.withdrawing import inner_scopes
 from heliostat.engine.plan.plan import Plan, StepPlan
 

@@ -13,14 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.booking import (
+from heliostat.engine.kernel.beginning import hand_on
+from heliostat.engine.kernel.closing import (
     close_visit,
     drop_inner,
-    hand_on,
-    is_item,
-    owner_of,
-    set_due,
-    set_phase,
     settle_child,
     settle_step,
     settled_items,
@@ -34,6 +30,7 @@ from heliostat.engine.kernel.state import (
     Settled,
     Visit,
 )
+from heliostat.engine.kernel.visits import is_item, owner_of, set_due, set_phase
 from heliostat.engine.plan.plan import Plan
 
 

@@ -10,13 +10,13 @@ from heliostat.engine.authoring.fields import Model
 from heliostat.engine.authoring.model import CONCURRENCY_DEFAULT, STEP_TYPES, Branch, Definition
 from heliostat.engine.expressions.roots import ROOTS
 from heliostat.engine.kernel.activation import DEPTH_MAX
-from heliostat.engine.kernel.booking import SEEN_MAX
 from heliostat.engine.kernel.context import _PHASE_STATUS
 from heliostat.engine.kernel.decide import DUE_MAX
 from heliostat.engine.kernel.events import ExecutionEvent
 from heliostat.engine.kernel.policy import COUNTED_LOSSES_MAX, REPEATING
 from heliostat.engine.kernel.requests import EVENT_KEPT_MS, EVENTS_KEPT_MAX, SIGNALS_KEPT_MAX
 from heliostat.engine.kernel.settle import CHAIN_MAX
+from heliostat.engine.kernel.visits import SEEN_MAX
 from heliostat.engine.plan.plan import ActionKind
 from heliostat.engine.values import INLINE_BYTES_MAX
 from tests.docs.running import DOCS
