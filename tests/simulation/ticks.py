@@ -69,7 +69,7 @@ class Task(Future):
         self._cancelled = False
         self._ready = True
         self.spawned_at = loop.steps
-        loop.ready.append(self)
+        loop.begin(self)
 
     def cancel(self) -> None:
         """Throw `Cancelled` into it where it waits, as often as this is called."""
@@ -119,8 +119,9 @@ class Task(Future):
 class Loop:
     """Runs tasks until nothing can happen any more."""
 
-    def __init__(self, random: Random | None, now: int) -> None:
+    def __init__(self, random: Random | None, now: int, *, deep: bool = False) -> None:
         self.now = now
+        self._deep, self._begun = deep, 0
         self._random = random  # None: first come, first served
         self.ready: list[Task] = []
         self._heap: list[tuple[int, int, Task, int]] = []
@@ -130,6 +131,14 @@ class Loop:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> Task:
         return Task(self, work)
+
+    def begin(self, task: Task) -> None:
+        """A new task waits behind the others, or (`deep`) goes first, with its siblings."""
+        if self._deep:
+            self.ready.insert(self._begun, task)
+            self._begun += 1
+        else:
+            self.ready.append(task)
 
     def at(self, instant: int, task: Task, ticket: int) -> None:
         self._count += 1
@@ -144,6 +153,7 @@ class Loop:
                     raise RuntimeError("never ends")
                 index = 0 if self._random is None else self._random.randrange(len(self.ready))
                 self.current = self.ready.pop(index)
+                self._begun = 0
                 self.current.step()
             if not self._heap:
                 return

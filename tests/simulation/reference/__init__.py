@@ -31,8 +31,12 @@ def interpret(
     *,
     seed: int | None = None,
 ) -> Ended:
-    """The end of an execution; `seed` draws the order of what happens at one instant."""
-    loop = Loop(None if seed is None else Random(seed), EPOCH_MS)
+    """The end of an execution; `seed` draws the order of what happens at one instant.
+
+    None: what is begun goes first, -1: it goes last.
+    """
+    drawn = seed is not None and seed >= 0
+    loop = Loop(Random(seed) if drawn else None, EPOCH_MS, deep=seed is None)
     run = Run(loop, tree, input, outcomes)
     for each in told:
         loop.spawn(run.outside(each))

@@ -13,6 +13,7 @@ from tests.simulation.reference.visits import Visit
 from tests.simulation.reference.words import (
     Failing,
     Frame,
+    copy_of,
     data_of,
     drained,
     targets_of,
@@ -65,7 +66,7 @@ class Scope:
         if self.failing is None and not self.over.done:
             self._check_stuck()
         if self.failing is not None:
-            raise self.failing
+            raise copy_of(self.failing, behind=False)  # of a step, not of this scope's output
         try:
             return at_rest(self._output())
         except ExpressionError:

@@ -353,15 +353,20 @@ class Visit:
                             raise Failing("RunnerLost") from None
             except Failing as failing:
                 failures += 1
+                if self._overdue():
+                    raise Failing("DeadlineExceeded") from None
                 if not self._repeats(failing, failures):
                     raise
             finally:
                 if uses:
                     world.release(uses)
             self.settled = False
-            if self.due is not None and world.loop.now >= self.due:
-                raise Failing("DeadlineExceeded")
             await wait(until=world.loop.now + self._backoff(failures))
+
+    def _overdue(self) -> bool:
+        """Whether the deadline passed while what failed was closing."""
+        one = "foreach" not in self.step
+        return one and self.due is not None and self.world.loop.now >= self.due
 
     def _repeats(self, failing: Failing, failures: int) -> bool:
         retry = self.step.get("retry", {})

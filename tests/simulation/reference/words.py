@@ -138,10 +138,10 @@ async def drained(tasks: list[Task]) -> None:
         raise Cancelled
 
 
-def copy_of(failing: Failing) -> Failing:
+def copy_of(failing: Failing, *, behind: bool | None = None) -> Failing:
     """The same error, seen from the step around."""
     again = Failing(failing.type, failing.mro)
-    again.behind_output = failing.behind_output
+    again.behind_output = failing.behind_output if behind is None else behind
     return again
 
 
