@@ -123,9 +123,9 @@ def _attempt(
         name = random.choice(ERRORS)
         return Raises(name, "as drawn", random.choice(((), ("C", "Exception"))), **how)
     if not calm:
+        if child and roll > 85:
+            return IsCanceled(**how)
         if roll > 96:
-            if child:
-                return IsCanceled(**how)
             return LosesRunner(counted=random.random() < 0.7, **how)
         if roll > 92 and bounded:
             return Hangs(value="late", **how)
@@ -153,8 +153,8 @@ def _person(random: Random, *, timed: bool, resolves: bool = False) -> Person:
     if timed:
         return Person(complete) if random.random() < 0.8 else Person()
     acts = [
-        Acts("claim", "ann", after_ms=after()),
-        Acts("release", "ann", after_ms=after()),
+        Acts("claim", "ann", after_ms=random.randint(1, 500)),
+        Acts("release", "ann", after_ms=after(400)),
         Acts("assign", "boss", None, ("bob",), (), after_ms=after()),
     ]
     random.shuffle(acts)
