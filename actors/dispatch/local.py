@@ -24,8 +24,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from msgspec import Raw
-
 from .bounds import DispatchBounds
 from .estimates import Estimates
 from .factory import RunnerHandle
@@ -38,7 +36,7 @@ from .frames import (
     FrameError,
     FrameReader,
     Hello,
-    Item,
+    ItemSent,
     Leave,
     Progress,
     Refused,
@@ -48,9 +46,8 @@ from .frames import (
     Welcome,
     Withdraw,
     Withdrawn,
-    Work,
+    WorkSent,
     decode_to_host,
-    encode_value,
     frame,
 )
 from .frozen import is_stopped
@@ -243,15 +240,13 @@ class LocalLane:
             self._unfinished[assignment.key, assignment.at] = sent
             self._ahead_us += estimate_us
             self._has_alone = self._has_alone or assignment.alone or code.at_most_once
-            items.append(
-                Item(assignment.key, assignment.at, code.key, Raw(encode_value(assignment.input)))
-            )
+            items.append(ItemSent(assignment.key, assignment.at, code.key, assignment.input))
         if was_idle:
             self._new_head()
         data = frame(Codes(tuple(codes))) if codes else b""
         step = self._bounds.frame_items
         for first in range(0, len(items), step):
-            data += frame(Work(tuple(items[first : first + step])))
+            data += frame(WorkSent(items[first : first + step]))
         self._write(data)
 
     def stop(self, attempt: AttemptKey, grace_ms: int) -> None:

@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import platform
+import sys
 from pathlib import Path
 
 from heliostat.actors.dispatch.opening import open_dispatcher
@@ -44,6 +45,7 @@ class HostProcess(ExecutionHost):
         )
         self._settings = settings
         calm_collector()
+        share_the_lock()
         take_cpu_first()
         self.begin()
         self._spawn(self._watch_supervisor(), "supervisor")
@@ -97,6 +99,13 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()  # modules and their constants
     gc.set_threshold(100_000, 20, 100)
+
+
+def share_the_lock() -> None:
+    """Have the turn loop, while it decides ahead, hand over Python's lock sooner: the journal's
+    thread needs it for an instant after each statement of a commit, and with Python's default it
+    waits 5 ms each time, so that the two take turns instead of working side by side."""
+    sys.setswitchinterval(0.0005)
 
 
 def take_cpu_first() -> None:

@@ -41,6 +41,8 @@ class Bulk:
             start += count
 
     def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute for all rows."""
+        """Execute for all rows; most often there are none."""
+        if not rows:
+            return
         for _ in self.run(connection, rows):
             pass
