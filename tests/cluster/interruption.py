@@ -22,9 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from heliostat.actors.client.client import Client
 from heliostat.actors.client.handle import Handle
-from heliostat.engine.errors import ExecutionCanceled, ExecutionFailed, HeliostatError
+from heliostat.engine.errors import (
+    ExecutionCanceled,
+    ExecutionFailed,
+    HeliostatError,
+    ResultTimeout,
+)
 from heliostat.engine.status import TERMINAL
 from tests.cluster.conftest import BOUND_S
 from tests.cluster.histories import History, read_effects
@@ -184,7 +191,7 @@ class Interruption:
             for run, done in acting:
                 try:
                     done.result(BOUND_S)
-                except (HeliostatError, AssertionError) as error:
+                except (HeliostatError, AssertionError, pytest.fail.Exception) as error:
                     run.faults.append(f"what was to be done to it failed: {error}")
         end_at = time.monotonic() + BOUND_S
         for run in self.runs.values():
@@ -219,21 +226,20 @@ class Interruption:
         if run.ready:
             run.faults.append(f"it never was in the middle: {run.ready}")
             return
-        handle = run.handle
         try:
-            output = handle.result(max(end_at - time.monotonic(), 1.0))
-        except ExecutionFailed as failed:
-            status, output = "Failed", {k: failed.failure.get(k) for k in ("type", "step")}
-        except ExecutionCanceled:
-            status, output = "Canceled", None
-        except HeliostatError as error:
-            view = handle.status()
+            outcome = _outcome(run.handle, max(end_at - time.monotonic(), 1.0))
+        except ResultTimeout as error:
+            view = run.handle.status()
             run.faults.append(f"{error}; {view.status}, at {view.active}")
             return
-        else:
-            status = "Completed"
-        if (status, output) != (case.status, case.output):
-            run.faults.append(f"{status} with {output}, not {case.status} with {case.output}")
+        if outcome != (case.status, case.output):
+            run.faults.append(f"it is {outcome}, not {(case.status, case.output)}")
+        ended = Counter(_end_of(child, end_at) for child in run.children())
+        if ended != Counter(case.children):
+            run.faults.append(f"its children are {dict(ended)}, not {dict(case.children)}")
+        tasks = tuple(task.status for task in run.handle.tasks())
+        if case.tasks and tasks != case.tasks:
+            run.faults.append(f"its tasks are {tasks}, not {case.tasks}")
         history = run.history()
         run.faults += [
             f"{what} completed {history.completed()[what]} times, not {count}"
@@ -245,17 +251,21 @@ class Interruption:
             for kind, count in case.kinds.items()
             if history.kinds()[kind] != count
         ]
-        tasks = tuple(task.status for task in handle.tasks())
-        if case.tasks and tasks != case.tasks:
-            run.faults.append(f"its tasks are {tasks}, not {case.tasks}")
-        ended = Counter(_end_of(child, end_at) for child in run.children())
-        if ended != Counter(case.children):
-            run.faults.append(f"its children are {dict(ended)}, not {dict(case.children)}")
         effects = read_effects(run.ledger)
         run.faults += history.faults(effects.pop(run.id, Counter()))
         for child in run.children():
             told = History(child.id, child.history())
             run.faults += told.faults(effects.pop(child.id, Counter()))
+
+
+def _outcome(handle: Handle, within_s: float) -> tuple[str, Any]:
+    """Its status and output; of a failure, what failed and where."""
+    try:
+        return "Completed", handle.result(within_s)
+    except ExecutionFailed as failed:
+        return "Failed", {name: failed.failure.get(name) for name in ("type", "step")}
+    except ExecutionCanceled:
+        return "Canceled", None
 
 
 def _end_of(child: Handle, end_at: float) -> str:
