@@ -79,6 +79,8 @@ def record(
     data: Data, value: Value, state: ExecutionState, context: ScopeContext
 ) -> tuple[Value, bool]:
     """A field's value as it is to be recorded, and whether anything in it is `Held`."""
+    if not exceeds(value, HELD_BYTES_MIN):
+        return value, False  # and so does no part of it
     recorded, holds = value, False
     for part in holding_parts(data):
         held = hold(part, _at(value, part.where), state, context)

@@ -379,7 +379,8 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
 
     def awaits(self, at: Address) -> Visit | None:
         """The visit whose attempt `at` is outstanding, or None: then a report of it is void."""
-        visit = self.visit_at(at)
+        scope = self.scopes.get(at.scope)
+        visit = None if scope is None else scope.active.get((at.step, at.visit))
         if visit is None or visit.attempt != at.attempt or visit.child is not None:
             return None
         return visit if visit.phase in ("running", "stopping") else None
