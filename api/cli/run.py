@@ -42,7 +42,7 @@ _LOOK_S: Final = 1.0
     type=click.Path(dir_okay=False, path_type=Path),
     help="Register this definition too, which FILE calls; repeatable.",
 )
-@data_option("--input", "input_", help="Input, a file with it, or stdin.")
+@data_option("--input", "-i", "input_", help="Input, a file with it, or stdin.")
 @click.option("--id", "execution_id", help="Id of the execution; the same again is the same start.")
 @click.option("--detach", is_flag=True, help="Print the id and leave; needs a deployment.")
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the file may change.")

@@ -28,7 +28,9 @@ def _read(text: str | None, option: str) -> Any:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--input", "input_", metavar="JSON|@FILE|-", help="Input, a file with it, or stdin.")
+@click.option(
+    "--input", "-i", "input_", metavar="JSON|@FILE|-", help="Input, a file with it, or stdin."
+)
 @click.option(
     "--outcomes", metavar="FILE|JSON", help="What attempts, children and people do, by step."
 )
@@ -36,7 +38,7 @@ def _read(text: str | None, option: str) -> Any:
     "--timeline", metavar="FILE|JSON", help="Signals, events, pauses, … each at its instant."
 )
 @click.option(
-    "--definition",
+    "--with",
     "definitions",
     metavar="FILE",
     multiple=True,
