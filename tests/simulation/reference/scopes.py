@@ -289,9 +289,10 @@ class Scope:
 
     def skip_unsettled(self, names: list[str], withdrawn: list[str]) -> None:
         """In a DAG what was withdrawn counts as skipped, and the rest does not start."""
-        for name in withdrawn:
-            if self.dag and name not in self.settled:
+        if not self.dag:
+            return
+        unopened = [name for name in names if name not in self.begun]
+        self.begun.update(unopened)  # before anything settles that they need
+        for name in [*withdrawn, *unopened]:
+            if name not in self.settled:
                 self._settle(name, "Skipped")
-        for name in names:
-            if self.dag and name not in self.begun:
-                self.skip(name)
