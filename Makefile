@@ -60,7 +60,7 @@ format: $(READY) ## rewrite the sources as `make check` wants them
 	$(BIN)/ruff check --fix .
 
 sim: $(READY) ## replay the simulation with SEED=…, or draw seeds when none is given
-	$(if $(SEED),HELIOSTAT_SIM_SEED=$(SEED)) $(BIN)/python -m pytest tests/simulation \
+	$(if $(SEED),HELIOSTAT_SIM_SEED=$(SEED),HELIOSTAT_SIM_NEW=1) $(BIN)/python -m pytest tests/simulation \
 	  $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
 
 bench: $(READY) ## the benchmarks, see benchmarks/

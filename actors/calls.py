@@ -16,7 +16,7 @@ from heliostat.engine.values import decoder, encoder
 _T = TypeVar("_T")
 
 _encode: Final = encoder().encode
-_decoders: Final[dict[Any, msgspec.msgpack.Decoder[Any]]] = {}
+_decoders: Final[dict[tuple[Any, bool], msgspec.msgpack.Decoder[Any]]] = {}
 
 
 def pack(message: Any) -> bytes:
@@ -24,10 +24,14 @@ def pack(message: Any) -> bytes:
     return _encode(message)
 
 
-def unpack(body: bytes, kind: type[_T]) -> _T:
-    """The counterpart of `pack`; raises `msgspec.ValidationError` on anything else."""
-    made = _decoders.get(kind)
+def unpack(body: bytes, kind: type[_T], *, sealed: bool = False) -> _T:
+    """The counterpart of `pack`; raises `msgspec.ValidationError` on anything else.
+
+    Args:
+        sealed: accept sealed values, as a host sends them towards a runner and nobody else may.
+    """
+    made = _decoders.get((kind, sealed))
     if made is None:
-        made = _decoders[kind] = decoder(kind)
+        made = _decoders[kind, sealed] = decoder(kind, sealed=sealed)
     message: _T = made.decode(body)
     return message

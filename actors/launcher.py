@@ -141,7 +141,7 @@ class Launcher:
 
     async def launch(self, body: bytes) -> bytes:
         """Make attempts; returns when their tasks are submitted."""
-        request = unpack(body, Launch)
+        request = unpack(body, Launch, sealed=True)
         self._host(request.incarnation)
         for assignment in request.assignments:
             attempt = (assignment.key, assignment.at)
@@ -266,6 +266,7 @@ class Launcher:
             at=assignment.at,
             code=assignment.code,
             input=Raw(encode_value(assignment.input)),
+            secrets_file=settings.secrets_file,
         )
         return self._remote.options(
             name=f"{assignment.key} {assignment.code.step_id}",

@@ -40,6 +40,7 @@ class LauncherSettings(Struct, frozen=True, kw_only=True):
     blobs: str
     scratch: str  # unpacked code bundles, on every node
     code: tuple[str, ...] = ()
+    secrets_file: str | None = None
     orphan_ms: int = 600_000
     """Without a host's call for this long it exits, and its tasks with it."""
     autoscaling: bool = False
@@ -108,6 +109,7 @@ class Making(Struct, frozen=True):
     at: Address
     code: StepCode
     input: Raw
+    secrets_file: str | None = None
 
 
 def make(body: bytes) -> bytes:
@@ -128,7 +130,9 @@ def make(body: bytes) -> bytes:
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         report(making.key, making.at, _BEGAN)
-        attempts = _attempts(making.name, making.blobs, making.scratch, making.code_paths)
+        attempts = _attempts(
+            making.name, making.blobs, making.scratch, making.code_paths, making.secrets_file
+        )
         ended = attempts.make(making.code, making.input, current)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -139,13 +143,21 @@ _BEGAN: Final = object()
 
 
 @lru_cache
-def _attempts(name: str, blobs: str, scratch: str, code_paths: tuple[str, ...]) -> Any:
+def _attempts(
+    name: str, blobs: str, scratch: str, code_paths: tuple[str, ...], secrets_file: str | None
+) -> Any:
     """Ray reuses a worker's process for tasks of one kind; so are modules and event loop."""
     from heliostat.actors.runner.attempt import Attempts
     from heliostat.actors.runner.modules import Modules
+    from heliostat.actors.runner.secrets import Secrets
 
     store = FileBlobStore(Path(blobs))
-    return Attempts(runner=name, blobs=store, modules=Modules(store, Path(scratch), code_paths))
+    return Attempts(
+        runner=name,
+        blobs=store,
+        modules=Modules(store, Path(scratch), code_paths),
+        secrets=Secrets(Path(secrets_file) if secrets_file else None),
+    )
 
 
 def _reporter(launcher: str) -> Callable[[ExecutionKey, Address, Any], None]:

@@ -11,6 +11,7 @@ Constructors do no I/O, since one that raises on restart is dead for good, and t
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import ray
@@ -23,6 +24,9 @@ from heliostat.actors.supervisor_process import SupervisorProcess
 CALLS_AT_ONCE: Final = 10_000
 """Calls that one actor has open: a waiting start is one, and so is each client's result stream.
 Ray's default of 1,000 is silently the bound on clients."""
+
+DELIVER_S: Final = 60.0
+"""How long a host may take to make messages durable; then they are offered again."""
 
 PIN: Final = 0.001
 """How much an actor takes of the custom resource that pins it: next to nothing."""
@@ -41,6 +45,15 @@ def create_host(settings: Settings, index: int) -> Any:
 def find_host(settings: Settings, index: int) -> Any | None:
     """The handle of a host, also while it restarts; None when there is none."""
     return _find(settings.host_name(index))
+
+
+async def deliver(host: str, body: bytes) -> bytes:
+    """Hand messages to the host with this name; raises what Ray says when it does not answer."""
+    actor = await asyncio.to_thread(_find, host)
+    if actor is None:
+        raise ConnectionError(f"there is no host {host!r} now")
+    answered: bytes = await asyncio.wait_for(actor.deliver.remote(body), DELIVER_S)
+    return answered
 
 
 def create_supervisor(settings: Settings) -> Any:

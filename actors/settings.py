@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Warm runners of a node; None: one less than its CPUs, at least one."""
     code: tuple[str, ...] = ()
     """Directories that runners import users' modules from, first one first."""
+    secrets_file: str | None = None
+    """Where runners find secrets that their environment does not have; the same path everywhere."""
     node_resource: str | None = None
     """The custom resource that pins hosts, launcher and supervisor; None: any node."""
     socket_dir: str | None = None

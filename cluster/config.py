@@ -3,9 +3,11 @@
 Sources, each overriding the ones before: defaults, a file (`heliostat.toml` in the working
 directory, or the one named by `--config`), environment variables `HELIOSTAT_<KEY>`, flags.
 Text in a file may name environment variables as `${VAR}`; `$${` stands for itself. Relative paths
-in a file start at the file's folder, all others at the working directory.
+in a file start at the file's folder, all others at the working directory. What is a table in a file
+is JSON in an environment variable.
 
 Nothing else in heliostat reads a configuration file, or the environment for its own settings.
+Secrets are no settings: runners look `HELIOSTAT_SECRET_<NAME>` up where they are used.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from heliostat.actors.runner.secrets import VARIABLE_PREFIX as SECRETS_PREFIX
+from heliostat.engine.calendars import Calendar, CalendarError, read_calendar
 from heliostat.engine.errors import ConfigurationError
 
 FILE_NAME: Final = "heliostat.toml"
@@ -36,6 +40,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
     """Where the journal, the blobs and the record of the running deployment are."""
     code: Path = Path()
     """Where runners find modules that are not shipped with a definition."""
+    secrets_file: Path | None = None
+    """Where runners find secrets that their environment does not have."""
+    calendars: Mapping[str, Calendar] = {}
+    """What `calendar` in a deadline may name."""
     ray_address: str | None = None
     """A Ray cluster that somebody else started, as `host:port`; absent, heliostat starts one."""
     hosts: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -135,6 +143,8 @@ def _from_environment(environment: Mapping[str, str], directory: Path) -> dict[s
     for name, text in sorted(environment.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name == _CONFIG_VARIABLE:
             continue
+        if name.startswith(SECRETS_PREFIX):
+            continue
         source = f"the environment variable {name}"
         _check_known(name, source="the environment", given=names)
         values[names[name]] = _convert(names[name], text, source=source, directory=directory)
@@ -178,10 +188,12 @@ _TYPES: Final = get_type_hints(Configuration, include_extras=True)
 
 def _convert(key: str, value: Any, *, source: str, directory: Path) -> Any:
     """The typed value; text is read as the key's type, since variables and flags are text."""
-    if key == "ray_address" and value == "":
+    if key in ("ray_address", "secrets_file") and value == "":
         return None
+    if key == "calendars":
+        return _calendars(value, source=source)
     try:
-        if _TYPES[key] is Path:
+        if _TYPES[key] in (Path, Path | None):
             return directory / Path(msgspec.convert(str(value), Annotated[str, Meta(min_length=1)]))
         return msgspec.convert(value, _TYPES[key], strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
@@ -189,6 +201,26 @@ def _convert(key: str, value: Any, *, source: str, directory: Path) -> Any:
             f"{key} = {value!r} from {source} cannot be used: {_lowered(str(error))}; "
             f"see {key} in docs/configuration.md"
         ) from error
+
+
+def _calendars(value: Any, *, source: str) -> dict[str, Calendar]:
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(
+                f"calendars from {source} is no JSON ({error}); write "
+                f'{{"nyse": {{"timezone": "America/New_York"}}}}, or a table in a file'
+            ) from error
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"calendars = {value!r} from {source} is no table of calendars by name; see calendars "
+            f"in docs/configuration.md"
+        )
+    try:
+        return {name: read_calendar(name, content) for name, content in value.items()}
+    except CalendarError as error:
+        raise ConfigurationError(f"calendars from {source}: {error}") from error
 
 
 def _lowered(text: str) -> str:

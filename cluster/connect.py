@@ -28,6 +28,7 @@ from heliostat.cluster.record import (
     remove_record,
     write_record,
 )
+from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import HeliostatError, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.blobs import FileBlobStore
@@ -121,6 +122,11 @@ def code_path(
     return (*own, configuration.code)
 
 
+def known_calendars(configuration: Configuration, record: DeploymentRecord) -> dict[str, Calendar]:
+    """Those of this process's configuration, and others that the deployment came up with."""
+    return {**record.calendars, **configuration.calendars}
+
+
 def _start(
     configuration: Configuration, earlier: DeploymentRecord | None
 ) -> tuple[DeploymentRecord, Callable[[], None]]:
@@ -183,6 +189,7 @@ def _client(
         blobs=FileBlobStore(configuration.blobs_path),
         namespace=namespace,
         code_path=code_path(configuration, record),
+        calendars=known_calendars(configuration, record),
         embedded=embedded,
         close=close,
     )

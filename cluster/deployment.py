@@ -138,9 +138,14 @@ def settings_of(configuration: Configuration, record: DeploymentRecord) -> Setti
             hosts=configuration.hosts,
             runners=configuration.runners or None,
             code=(str(configuration.code),),
+            secrets_file=_text(configuration.secrets_file),
             node_resource=record.node_resource,
         )
     )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def new_record(
@@ -159,6 +164,7 @@ def new_record(
         node_resource=names.node_resource(deployment_id),
         code=str(configuration.code),
         ray=RayRecord(),
+        calendars=dict(configuration.calendars),
         started_at_ms=time.time_ns() // 1_000_000,
         versions={"heliostat": __version__, "python": platform.python_version()},
     )

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from heliostat.actors.host.api import Ended
+from heliostat.actors.host.api import Ended, TaskInfo, TaskInfos, TaskRequest
 from heliostat.actors.host.execution import fold_stored
 from heliostat.actors.host.plans import JournalPlans
 from heliostat.actors.host.rendering import render
 from heliostat.actors.host.streams import end_of
+from heliostat.actors.host.tasks import Tasks
 from heliostat.cluster.config import Configuration
 from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.errors import NotFound, Unreachable
@@ -25,6 +26,7 @@ from heliostat.engine.journal.protocol import (
     ExecutionRow,
     Journal,
     JournalInfo,
+    TaskQuery,
 )
 from heliostat.engine.journal.sqlite import SqliteReader, open_sqlite_readonly
 from heliostat.engine.kernel.codec import decode_event
@@ -121,6 +123,17 @@ def read_history(
         return events
 
     return _read(configuration, read)
+
+
+def read_tasks(configuration: Configuration, query: TaskQuery) -> TaskInfos:
+    """A page of human tasks, newest first."""
+    return _read(configuration, lambda reader: Tasks(cast("Journal", reader)).list(query))
+
+
+def read_task(configuration: Configuration, key: ExecutionKey, task_id: str) -> TaskInfo:
+    """One human task; raises `NotFound`."""
+    request = TaskRequest(key=key, task_id=task_id)
+    return _read(configuration, lambda reader: Tasks(cast("Journal", reader)).get(request))
 
 
 async def _plan(reader: SqliteReader, row: ExecutionRow) -> Plan:

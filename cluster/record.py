@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from heliostat.cluster.processes import Process, is_alive
+from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import JournalLocked, JournalUnavailable
 
 _RECORD = "deployment.json"
@@ -46,6 +47,7 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
     code: str  # where its runners find modules that are not shipped
     ray: RayRecord
     started_at_ms: int
+    calendars: dict[str, Calendar] = {}  # as configured then, for clients that read no such file
     versions: dict[str, str] = {}  # heliostat, ray, python: what the processes run
     directory: str | None = None  # set by `write_record`: which data directory it was written to
 

@@ -111,12 +111,18 @@ class Overloaded(HeliostatError):
 
     code = "OVERLOADED"
 
-    def __init__(self, what: str, retry_after_s: float) -> None:
-        super().__init__(what, retry_after_s)
-        self.what, self.retry_after_s = what, retry_after_s
+    def __init__(self, what: str, retry_after_s: float, told: str | None = None) -> None:
+        super().__init__(what, retry_after_s, told)
+        self.what, self.retry_after_s, self.told = what, retry_after_s, told
 
     def __str__(self) -> str:
+        if self.told is not None:  # in words of its own
+            return self.told
         return f"{self.what} is full; nothing was accepted, try again in {self.retry_after_s:g} s"
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return {"retry_after_s": self.retry_after_s}
 
 
 class Unreachable(HeliostatError):

@@ -17,6 +17,9 @@ ExecutionStatus = Literal[
     "CompensationFailed",
 ]
 
+TaskStatus = Literal["Open", "Claimed", "Completed", "Canceled", "Failed"]
+"""Of a human task. Canceled: its step was withdrawn; Failed: its deadline passed."""
+
 TERMINAL: Final[frozenset[str]] = frozenset(
     {"Completed", "Failed", "Canceled", "Compensated", "CompensationFailed"}
 )

@@ -2,11 +2,15 @@
 
 The journal, the lanes to the runners and the snapshots all write values with the two codecs here.
 A host copies references and never follows them; nothing in `engine/` unpickles.
+
+The value of a secret is no part of any value here: a `Sealed` says where it belongs, and only the
+runner that makes the attempt puts it there. What clients send and runners return is read by a
+decoder that refuses sealed leaves, so that nobody but a definition's own text can name a secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -15,7 +19,7 @@ Json: TypeAlias = Any
 """A JSON value: dict with str keys, list, str, int, float, bool or None."""
 
 Value: TypeAlias = Any
-"""A `Json` tree whose leaves may be `Reference`s (and, in recorded inputs, `Held`s)."""
+"""A `Json` tree whose leaves may be `Reference`s, and in recorded inputs `Held`s and `Sealed`s."""
 
 Encoding: TypeAlias = Literal["json", "arrow", "numpy", "pandas", "pickle"]
 
@@ -75,8 +79,74 @@ class Held:
         return f"Held({self.at!r}, {self.path!r})"
 
 
+class Sealed:
+    """A text with secrets in it, by name; what `$.secrets.x` and templates around it evaluate to.
+
+    The first of `texts`, the first named secret, the second text, and so on: there is one text more
+    than names. Immutable.
+    """
+
+    __slots__ = ("names", "texts")
+
+    def __init__(self, texts: tuple[str, ...], names: tuple[str, ...]) -> None:
+        assert len(texts) == len(names) + 1
+        self.texts, self.names = texts, names
+
+    @classmethod
+    def joined(cls, parts: Iterable[str | Sealed]) -> str | Sealed:
+        """The parts one after another; a plain text where none is sealed."""
+        texts: list[str] = [""]
+        names: list[str] = []
+        for part in parts:
+            if isinstance(part, str):
+                texts[-1] += part
+            else:
+                first, *rest = part.texts
+                texts[-1] += first
+                texts += rest
+                names += part.names
+        return cls(tuple(texts), tuple(names)) if names else texts[0]
+
+    def opened(self, value_of: Callable[[str], str]) -> str:
+        """The text with each secret's value in its place."""
+        first, *rest = self.texts
+        pairs = zip(self.names, rest, strict=True)
+        return first + "".join([value_of(name) + text for name, text in pairs])
+
+    @property
+    def shown(self) -> str:
+        """As the definition would write it."""
+        return self.opened(lambda name: f"${{ $.secrets.{name} }}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and (self.texts, self.names) == (other.texts, other.names)
+
+    def __hash__(self) -> int:
+        return hash((self.texts, self.names))
+
+    def __repr__(self) -> str:
+        return f"Sealed({self.shown!r})"
+
+
+class _Secrets(Mapping[str, Sealed]):
+    """Every secret by its name, sealed. Which there are is known only where they are used."""
+
+    def __getitem__(self, name: str) -> Sealed:
+        return Sealed(("", ""), (name,))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+SECRETS: Final[Mapping[str, Sealed]] = _Secrets()
+"""What `$.secrets` is in an evaluation; checks see to it that it is read only where it may be."""
+
 _REFERENCE_CODE: Final = 1
 _HELD_CODE: Final = 2
+_SEALED_CODE: Final = 3
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder().decode
@@ -87,6 +157,8 @@ def _to_ext(leaf: Any) -> Any:
         return msgspec.msgpack.Ext(_REFERENCE_CODE, _pack((leaf.blob, leaf.encoding, leaf.bytes)))
     if isinstance(leaf, Held):
         return msgspec.msgpack.Ext(_HELD_CODE, _pack((leaf.at, leaf.path)))
+    if isinstance(leaf, Sealed):
+        return msgspec.msgpack.Ext(_SEALED_CODE, _pack((leaf.texts, leaf.names)))
     raise NotImplementedError(f"{type(leaf).__name__} is not a value of a workflow")
 
 
@@ -96,7 +168,16 @@ def _from_ext(code: int, data: memoryview) -> Any:
     if code == _HELD_CODE:
         at, path = _unpack(data)
         return Held(None if at is None else tuple(at), tuple(path))
+    if code == _SEALED_CODE:
+        raise msgspec.ValidationError("a sealed value came from where none may come from")
     raise ValueError(f"unknown extension {code} in a stored value")
+
+
+def _from_ext_or_sealed(code: int, data: memoryview) -> Any:
+    if code == _SEALED_CODE:
+        texts, names = _unpack(data)
+        return Sealed(tuple(texts), tuple(names))
+    return _from_ext(code, data)
 
 
 def encoder() -> msgspec.msgpack.Encoder:
@@ -104,17 +185,25 @@ def encoder() -> msgspec.msgpack.Encoder:
     return msgspec.msgpack.Encoder(enc_hook=_to_ext)
 
 
-def decoder(type: Any = Any) -> msgspec.msgpack.Decoder[Any]:
-    """A MessagePack decoder for `type` that knows the foreign leaves of values."""
-    return msgspec.msgpack.Decoder(type, ext_hook=_from_ext)
+def decoder(type: Any = Any, *, sealed: bool = False) -> msgspec.msgpack.Decoder[Any]:
+    """A MessagePack decoder for `type` that knows the foreign leaves of values.
+
+    Args:
+        sealed: accept `Sealed` leaves too. Only for what the kernel evaluated: events, snapshots,
+            and inputs on their way to a runner.
+    """
+    return msgspec.msgpack.Decoder(type, ext_hook=_from_ext_or_sealed if sealed else _from_ext)
 
 
 def to_json(value: Value) -> Json:
-    """For people and the wire: references become `{"$blob": …}`, held values `{"$held": …}`."""
+    """For people and the wire: references become `{"$blob": …}`, held values `{"$held": …}`, and
+    sealed ones `{"$secret": …}` with the text that the definition has, never with a value."""
     if isinstance(value, Reference):
         return {"$blob": value.blob, "encoding": value.encoding, "bytes": value.bytes}
     if isinstance(value, Held):
         return {"$held": "input" if value.at is None else list(value.at), "path": list(value.path)}
+    if isinstance(value, Sealed):
+        return {"$secret": value.shown}
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

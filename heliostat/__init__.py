@@ -18,23 +18,29 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from heliostat.actors.client.client import Client
     from heliostat.actors.client.handle import Handle
+    from heliostat.actors.client.tasks import Task
     from heliostat.actors.runner.current import current
     from heliostat.cluster.connect import connect
     from heliostat.engine import errors
+    from heliostat.engine.authoring.json_schema import definition_schema
     from heliostat.engine.authoring.loading import load_definition
     from heliostat.engine.authoring.steps import Retry, step
     from heliostat.engine.errors import HeliostatError
+    from heliostat.engine.simulator import simulate
 
 __all__ = [
     "Client",
     "Handle",
     "HeliostatError",
     "Retry",
+    "Task",
     "__version__",
     "connect",
     "current",
+    "definition_schema",
     "errors",
     "load_definition",
+    "simulate",
     "step",
 ]
 
@@ -43,9 +49,12 @@ _HOMES = {
     "Handle": "heliostat.actors.client.handle",
     "HeliostatError": "heliostat.engine.errors",
     "Retry": "heliostat.engine.authoring.steps",
+    "Task": "heliostat.actors.client.tasks",
     "connect": "heliostat.cluster.connect",
     "current": "heliostat.actors.runner.current",
+    "definition_schema": "heliostat.engine.authoring.json_schema",
     "load_definition": "heliostat.engine.authoring.loading",
+    "simulate": "heliostat.engine.simulator",
     "step": "heliostat.engine.authoring.steps",
 }
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from msgspec import Struct, to_builtins
 
@@ -22,11 +22,22 @@ from heliostat.actors.client import values
 from heliostat.actors.client.handle import Handle, error_of
 from heliostat.actors.client.hosts import Hosts
 from heliostat.actors.client.inputs import Inputs
+from heliostat.actors.client.registrar import Registrar
 from heliostat.actors.client.registration import Prepared, prepare
 from heliostat.actors.client.starts import Starter
 from heliostat.actors.client.stream import ResultStream
-from heliostat.actors.host.api import Ended, StartRequest
+from heliostat.actors.client.tasks import Task, TaskPage
+from heliostat.actors.host.api import (
+    Ended,
+    EventAccepted,
+    PublishRequest,
+    StartRequest,
+    TaskInfo,
+    TaskInfos,
+    TaskRequest,
+)
 from heliostat.actors.host.questions import DefinitionRequest, DefinitionsRequest, HostInfo
+from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import HeliostatError, InputError, ResultTimeout
 from heliostat.engine.identity import DEFAULT_NAMESPACE, ExecutionKey
 from heliostat.engine.ids import new_id
@@ -35,8 +46,10 @@ from heliostat.engine.journal.protocol import (
     DefinitionRow,
     ExecutionPage,
     ExecutionQuery,
+    TaskQuery,
 )
-from heliostat.engine.status import ExecutionStatus
+from heliostat.engine.status import ExecutionStatus, TaskStatus
+from heliostat.engine.values import Value
 
 if TYPE_CHECKING:
     from heliostat.actors.client.stream import End
@@ -69,6 +82,7 @@ class Client:
         blobs: BlobStore,
         namespace: str = DEFAULT_NAMESPACE,
         code_path: Sequence[Path] = (),
+        calendars: Mapping[str, Calendar] | None = None,
         embedded: bool = False,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -79,6 +93,12 @@ class Client:
         self._stream = ResultStream(hosts, self._id)
         self._starter = Starter(hosts, self._stream, self._id)
         self._inputs = Inputs(blobs, self._definition)
+        self._registrar = Registrar(
+            blobs=blobs,
+            find=self._definition,
+            put=lambda row: self.ask("put_definition", row, DefinitionRow),
+            calendars=calendars or {},
+        )
         self.embedded = embedded
         """The deployment was started by this client, and ends with it."""
         # Ray's own exit handler, registered earlier, runs later: the stream must not read then.
@@ -95,7 +115,8 @@ class Client:
     ) -> Version:
         """Check a definition and register it as a version; the same content again is harmless.
 
-        Of a file, the modules that lie beside it are shipped and pinned to the version.
+        Of a file, the modules that lie beside it are shipped and pinned to the version. A
+        `sub_workflow` step without `version` is pinned to the one registered last.
 
         Args:
             definition: a path, a definition's text, or a definition.
@@ -103,30 +124,11 @@ class Client:
             dev: register as `<version>+<hash>`, so that edits need no new version number.
 
         Raises:
-            DefinitionError: with every fault, its place and its cure.
+            DefinitionError: with every fault, its place and its cure; also where it calls a
+                workflow that is not registered: see `register_many`.
             Duplicate: the version is registered with other content; the message has the difference.
         """
-        prepared = definition
-        if not isinstance(prepared, Prepared):
-            prepared = prepare(
-                prepared,
-                functions=functions,
-                namespace=self._namespace,
-                code_path=self._code_path,
-                dev=dev,
-            )
-        version = prepared.stored(self._blobs)
-        row = DefinitionRow(
-            namespace=version.namespace,
-            id=version.id,
-            version=version.version,
-            content_hash=version.content_hash,
-            body=version.body,
-            compiled=version.compiled,
-            registered_at_ms=time.time_ns() // 1_000_000,
-        )
-        stored = self.ask("put_definition", row, DefinitionRow)
-        return _version(stored)
+        return self.register_many([definition], functions=functions, dev=dev)[0]
 
     async def register_async(
         self,
@@ -137,6 +139,47 @@ class Client:
     ) -> Version:
         """`register`, without blocking the event loop."""
         return await asyncio.to_thread(self.register, definition, functions=functions, dev=dev)
+
+    def register_many(
+        self,
+        definitions: Iterable[Definition | Prepared | Path | str],
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        dev: bool = False,
+    ) -> Sequence[Version]:
+        """Register definitions that call each other; a version per definition, in order.
+
+        Each is registered after those that its `sub_workflow` steps call, and pinned to them. When
+        one is refused, those before it stay registered; doing it again is harmless.
+
+        Raises:
+            As `register`.
+        """
+        prepared = [
+            each
+            if isinstance(each, Prepared)
+            else prepare(
+                each,
+                functions=functions,
+                namespace=self._namespace,
+                code_path=self._code_path,
+                dev=dev,
+            )
+            for each in definitions
+        ]
+        return [_version(row) for row in self._registrar.register(prepared)]
+
+    async def register_many_async(
+        self,
+        definitions: Iterable[Definition | Prepared | Path | str],
+        *,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        dev: bool = False,
+    ) -> Sequence[Version]:
+        """`register_many`, without blocking the event loop."""
+        return await asyncio.to_thread(
+            self.register_many, definitions, functions=functions, dev=dev
+        )
 
     def definitions(
         self, id: str | None = None, *, namespace: str | None = None, limit: int = 100
@@ -323,7 +366,7 @@ class Client:
         *,
         definition: str | None = None,
         version: str | None = None,
-        status: Sequence[ExecutionStatus] = (),
+        status: ExecutionStatus | Sequence[ExecutionStatus] = (),
         tags: Mapping[str, str] | None = None,
         namespace: str | None = None,
         limit: int = 100,
@@ -334,7 +377,7 @@ class Client:
             namespace=namespace or self._namespace,
             definition=definition,
             version=version,
-            status=tuple(status),
+            status=_several(status),
             tags=dict(tags or {}),
             limit=limit,
             cursor=cursor,
@@ -345,6 +388,100 @@ class Client:
         """`list`, without blocking the event loop."""
         return await asyncio.to_thread(self.list, **filters)
 
+    # events and people
+
+    def publish(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+    ) -> str:
+        """Publish an event for all executions that wait for its type, or handle it.
+
+        Args:
+            event: its type, as `order.paid`.
+            data: JSON, of 64 KiB at most.
+            id: the event's; drawn when absent. Publishing the same id again is the same event.
+
+        Returns:
+            The event's id, once it is durable; those that wait hear of it soon.
+
+        Raises:
+            InputError: the data cannot be sent, or the type or id is no name.
+            Overloaded: the hosts take no more events just now.
+        """
+        request = PublishRequest(
+            namespace=namespace or self._namespace,
+            id=new_id() if id is None else values.checked_name(id, "an event's id"),
+            name=values.checked_name(event, "an event's type"),
+            data=values.plain(data, "the event's data"),
+        )
+        return self.ask("publish", request, EventAccepted).id
+
+    async def publish_async(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        id: str | None = None,
+        namespace: str | None = None,
+    ) -> str:
+        """`publish`, without blocking the event loop."""
+        return await asyncio.to_thread(self.publish, event, data, id=id, namespace=namespace)
+
+    def tasks(
+        self,
+        *,
+        person: str | None = None,
+        status: TaskStatus | Sequence[TaskStatus] = (),
+        execution_id: str | None = None,
+        definition: str | None = None,
+        namespace: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> TaskPage:
+        """A page of human tasks, newest first; `cursor` is the `next_cursor` of the page before.
+
+        Args:
+            person: it is given to, may be claimed by, or was claimed by this person; of a group,
+                `group:<name>`.
+        """
+        query = TaskQuery(
+            namespace=namespace or self._namespace,
+            execution_id=execution_id,
+            definition=definition,
+            status=_several(status),
+            person=person,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = self.ask("list_tasks", query, TaskInfos)
+        return TaskPage((Task(self, info) for info in page.tasks), page.next_cursor)
+
+    async def tasks_async(self, **filters: Any) -> TaskPage:
+        """`tasks`, without blocking the event loop."""
+        return await asyncio.to_thread(self.tasks, **filters)
+
+    def task(self, execution_id: str, task_id: str, *, namespace: str | None = None) -> Task:
+        """One human task.
+
+        Raises:
+            NotFound: there is no such execution or task.
+        """
+        key = ExecutionKey(namespace or self._namespace, execution_id)
+        request = TaskRequest(key=key, task_id=task_id)
+        return Task(self, self.ask("get_task", request, TaskInfo, key=key))
+
+    async def task_async(
+        self, execution_id: str, task_id: str, *, namespace: str | None = None
+    ) -> Task:
+        """`task`, without blocking the event loop."""
+        return await asyncio.to_thread(self.task, execution_id, task_id, namespace=namespace)
+
+    # the deployment
+
     def info(self, timeout: float | None = None) -> dict[str, Any]:
         """`{"hosts": […]}`: each host as it sees itself, its shards, its load, recent faults.
 
@@ -354,9 +491,9 @@ class Client:
         host = self.ask("info", None, HostInfo, timeout=timeout)
         return {"hosts": [to_builtins(host)]}
 
-    async def info_async(self) -> dict[str, Any]:
+    async def info_async(self, timeout: float | None = None) -> dict[str, Any]:  # noqa: ASYNC109 - as `info`
         """`info`, without blocking the event loop."""
-        return await asyncio.to_thread(self.info)
+        return await asyncio.to_thread(self.info, timeout)
 
     # the end of it
 
@@ -408,16 +545,20 @@ class Client:
         host = self._hosts.any if key is None else self._hosts.of(key)
         return self._hosts.call(host, method, request, answered, timeout_s=timeout)
 
-    def watch(self, key: ExecutionKey) -> End:
-        """The future end of an execution that this client did not start."""
-        return self._stream.watch([key])[key]
+    def watch(self, key: ExecutionKey, *, run: int = 1) -> End:
+        """The future end of an execution that this client did not start, or that was retried."""
+        return self._stream.watch([key], run=run)[key]
+
+    def received(self, value: Value) -> Any:
+        """A value with the references in it replaced by what they stand for."""
+        return values.receive(value, self._blobs)
 
     def output_of(self, ended: Ended) -> Any:
         """The output of an ended execution, its references replaced by values; or its error."""
         error = error_of(ended)
         if error is not None:
             raise error
-        return values.receive(ended.output, self._blobs)
+        return self.received(ended.output)
 
     # helpers
 
@@ -440,6 +581,11 @@ class Client:
                 f"is version {known.version!r} in {known.namespace!r}; leave the two out"
             )
         return known.id, known.version, known.namespace
+
+
+def _several(given: _T | Sequence[_T]) -> tuple[_T, ...]:
+    """One text, or several."""
+    return (cast("_T", given),) if isinstance(given, str) else tuple(cast("Sequence[_T]", given))
 
 
 def _version(row: DefinitionRow) -> Version:

@@ -24,8 +24,8 @@ def to_error(refusal: Refusal) -> HeliostatError:
             return errors.NotFound(str(kind), str(name), cure)
         case "OVERLOADED":
             what, full, _ = refusal.message.partition(" is full")
-            what = what if full else "the queue of a host that is being drained"
-            return errors.Overloaded(what, float(details.get("retry_after_s", 1.0)))
+            told = None if full else refusal.message
+            return errors.Overloaded(what, float(details.get("retry_after_s", 1.0)), told)
         case "INVALID_DEFINITION":
             return errors.DefinitionError(
                 str(details.get("name", "the definition")),

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from heliostat.actors.client.pinning import recursions
 from heliostat.engine.authoring import Definition, checked, load_definition, parse_definition
 from heliostat.engine.authoring.activities import check_activities, entry_modules
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.authoring.steps import ActivityOptions, Step
 from heliostat.engine.authoring.versions import RegisteredVersion, register
+from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import InputError
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.protocol import BlobStore
@@ -40,16 +42,40 @@ class Prepared:
         """The definition's id."""
         return self.definition.id
 
-    def stored(self, blobs: BlobStore) -> RegisteredVersion:
-        """The version to register; its code is in the blob store when this returns."""
+    def stored(
+        self,
+        blobs: BlobStore,
+        *,
+        children: Mapping[str, str] | None = None,
+        calendars: Mapping[str, Calendar] | None = None,
+    ) -> RegisteredVersion:
+        """The version to register; its code is in the blob store when this returns.
+
+        Args:
+            children: versions of `sub_workflow` steps, by step id, as `pinned_children` answers.
+            calendars: as `named_calendars` answers.
+        """
         definition = self.definition
         code = blobs.put(definition.namespace, self.bundle) if self.bundle else None
-        version = register(definition, activities=self.activities, code=code)
+        pinned = dict(children or {})
+
+        def made(definition: Definition) -> RegisteredVersion:
+            return register(
+                definition,
+                activities=self.activities,
+                code=code,
+                children=pinned,
+                calendars=calendars,
+            )
+
+        version = made(definition)
         if not self.dev:
             return version
         name = f"{definition.version}+{version.content_hash[:_DEV_HASH]}"
-        renamed = definition.model_copy(update={"version": name})
-        return register(renamed, activities=self.activities, code=code)
+        for id in recursions(definition):  # it calls itself by the name it gets
+            if id in pinned:
+                pinned[id] = name
+        return made(definition.model_copy(update={"version": name}))
 
 
 def prepare(

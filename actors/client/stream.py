@@ -6,7 +6,9 @@ Rules:
 2. An end settles the future of its key once; later ones of the same key are ignored.
 3. When a stream breaks, or is silent for longer than its heartbeats allow, it is opened anew and
    everything still open is watched again: the host sends at once what ended meanwhile.
-4. A key is watched only once its start is acknowledged (`confirm`): before, no host knows it.
+4. Of an execution that was retried the end of the new run is awaited: an earlier one, which may
+   still be on its way, is ignored.
+5. A key is watched only once its start is acknowledged (`confirm`): before, no host knows it.
 
 All waits are bounded; the thread sleeps in Ray and spends nothing while nothing ends.
 """
@@ -46,6 +48,7 @@ class ResultStream:
         self._open: dict[ExecutionKey, End] = {}
         self._shared: Counter[ExecutionKey] = Counter()  # of those open, by how many more than one
         self._confirmed: dict[str, set[ExecutionKey]] = {}  # by host; all of them in `_open`
+        self._runs: dict[ExecutionKey, int] = {}  # of those open and retried: the run awaited
         self._breaks: dict[str, int] = {}  # by host, how often its stream was opened again
         self._readers: dict[str, threading.Thread] = {}
         self._closing = threading.Event()
@@ -79,11 +82,18 @@ class ResultStream:
             if broken:
                 self._watch(host, members)
 
-    def watch(self, keys: Iterable[ExecutionKey]) -> dict[ExecutionKey, End]:
+    def watch(self, keys: Iterable[ExecutionKey], *, run: int = 1) -> dict[ExecutionKey, End]:
         """The futures of executions that this client did not start, or that existed before.
 
         One that does not exist gets a `NotFound`.
+
+        Args:
+            run: ends of earlier runs are not meant.
         """
+        keys = list(keys)
+        if run > 1:  # before they are expected: an earlier end may come at any moment
+            with self._lock:
+                self._runs |= {key: max(run, self._runs.get(key, 1)) for key in keys}
         ends = self.expect(keys)
         for host, members in self._by_host(ends).items():
             with self._lock:
@@ -178,6 +188,8 @@ class ResultStream:
             self._watch(host, keys)
 
     def _settle(self, host: str, ended: Ended) -> None:
+        if ended.run < self._runs.get(ended.key, 1):
+            return
         end = self._take(host, ended.key)
         if end is not None:
             end.set_result(ended)
@@ -187,5 +199,6 @@ class ResultStream:
         with self._lock:
             self._confirmed.get(host, set()).discard(key)
             end = self._open.pop(key, None)
+            self._runs.pop(key, None)
             del self._shared[key]  # of a Counter: harmless where there is none
         return end if end is not None and end.set_running_or_notify_cancel() else None

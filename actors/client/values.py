@@ -16,12 +16,17 @@ from msgspec import Struct
 from heliostat.actors.runner.encoding import UnserializableResult, encode
 from heliostat.actors.runner.extracts import extracts
 from heliostat.actors.runner.objects import read_all
-from heliostat.engine.errors import InputError
+from heliostat.engine.errors import InputError, NotFound
+from heliostat.engine.identity import NAME
 from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.plan.plan import Plan
-from heliostat.engine.values import Value, decoder
+from heliostat.engine.values import INLINE_BYTES_MAX, Value, decoder
 
 _unpack: Final = decoder().decode
+
+
+PLAIN_BYTES_MAX: Final = INLINE_BYTES_MAX
+"""Of what a signal, an event or a submission carries: it is copied into histories."""
 
 
 class Sent(Struct, frozen=True):
@@ -54,6 +59,58 @@ def send(value: Any, *, namespace: str, blobs: BlobStore, plan: Callable[[], Pla
         reads = known.input_reads
         found = extracts(reads, encoded, lambda content: blobs.put(namespace, content))
     return Sent(_unpack(encoded.packed), encoded.bytes, found)
+
+
+def plain(value: Any, what: str) -> Value:
+    """The value as a signal, an event or a submission carries it: JSON, and all of it.
+
+    Conditions look into it, and people's forms are held against it, so that nothing of it may lie
+    elsewhere.
+
+    Raises:
+        InputError: `what`, as "the signal's data", cannot be written so, or is too large.
+    """
+    try:
+        return _unpack(encode(value, namespace="", blobs=_NoBlobs(what)).packed)
+    except UnserializableResult as error:
+        message = str(error).replace("the result", what).replace("return", "send")
+        raise InputError(message) from error
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name itself, if a definition could say it: what nobody can wait for is a slip.
+
+    Raises:
+        InputError: it could not.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what} cannot be {name[:200]!r}; letters, digits and _ . : + @ -, beginning with a "
+            f"letter or digit, at most 200"
+        )
+    return name
+
+
+class _NoBlobs:
+    """Refuses what would need a blob."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def put(self, namespace: str, content: bytes) -> str:
+        raise InputError(
+            f"{self._what} must be JSON of at most {PLAIN_BYTES_MAX:,} bytes, and holds a part of "
+            f"{len(content):,} bytes; put it where both sides find it, and send where that is"
+        )
+
+    def get(self, name: str) -> bytes:
+        raise NotFound("blob", name)
+
+    def exists(self, name: str) -> bool:
+        return False
+
+    def sweep(self, keep: frozenset[str], *, older_than_s: float) -> int:
+        return 0
 
 
 def receive(value: Value, blobs: BlobStore) -> Any:

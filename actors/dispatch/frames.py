@@ -4,8 +4,9 @@ A frame is four bytes of length (little-endian) and a tagged array. Both ends ar
 `PROTOCOL` is compared in the greeting and a stranger is refused, so fields need no defaults. A
 runner answers `Hello` with `Welcome`, and sends nothing before.
 
-Reports travel as they are held: encoded once, by the runner, when the attempt ends. `Results` is
-therefore declared twice, with raw parts for the writer and typed ones for the reader.
+Reports travel as they are held: encoded once, by the runner, when the attempt ends; inputs are
+decoded when their attempt begins. `Results` and `Work` are therefore declared twice, raw at one end
+and typed at the other.
 """
 
 from __future__ import annotations
@@ -71,6 +72,21 @@ class Work(Struct, frozen=True, array_like=True, tag=2):
     """Attempts to make, in this order, after those sent before."""
 
     items: tuple[Item, ...]
+
+
+class ItemSent(Struct, frozen=True, array_like=True):
+    """`Item` as the host writes it."""
+
+    key: ExecutionKey
+    at: Address
+    code: str
+    input: Value
+
+
+class WorkSent(Struct, frozen=True, array_like=True, tag=2):
+    """`Work` as the host writes it."""
+
+    items: list[ItemSent]
 
 
 class Withdraw(Struct, frozen=True, array_like=True, tag=3):

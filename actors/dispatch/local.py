@@ -24,8 +24,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from msgspec import Raw
-
 from .bounds import DispatchBounds
 from .estimates import Estimates
 from .factory import RunnerHandle
@@ -38,7 +36,7 @@ from .frames import (
     FrameError,
     FrameReader,
     Hello,
-    Item,
+    ItemSent,
     Leave,
     Progress,
     Refused,
@@ -48,9 +46,8 @@ from .frames import (
     Welcome,
     Withdraw,
     Withdrawn,
-    Work,
+    WorkSent,
     decode_to_host,
-    encode_value,
     frame,
 )
 from .frozen import is_stopped
@@ -111,6 +108,7 @@ class LocalLane:
         self._pidfd: int | None = None
         self._reader = FrameReader()
         self._unwritten = bytearray()
+        self._gathered: list[bytes] = []  # to be written with what follows, at the latest soon
         self._unfinished: OrderedDict[AttemptKey, Sent] = OrderedDict()
         self._head_since = 0.0
         self._ahead_us = 0  # estimated, of all that is unfinished
@@ -199,11 +197,13 @@ class LocalLane:
             raise
         self._socket = connection
         self._reader, self._unwritten = FrameReader(), bytearray()
+        self._gathered.clear()
         self._known_codes.clear()
         self._loop.add_reader(connection.fileno(), self._read_once)
 
     def close(self) -> None:
         """Let go of the runner, which lives on."""
+        self._write_gathered()
         self._ended = True
         self._disconnect()
         if self._timer is not None:
@@ -240,15 +240,13 @@ class LocalLane:
             self._unfinished[assignment.key, assignment.at] = sent
             self._ahead_us += estimate_us
             self._has_alone = self._has_alone or assignment.alone or code.at_most_once
-            items.append(
-                Item(assignment.key, assignment.at, code.key, Raw(encode_value(assignment.input)))
-            )
+            items.append(ItemSent(assignment.key, assignment.at, code.key, assignment.input))
         if was_idle:
             self._new_head()
         data = frame(Codes(tuple(codes))) if codes else b""
         step = self._bounds.frame_items
         for first in range(0, len(items), step):
-            data += frame(Work(tuple(items[first : first + step])))
+            data += frame(WorkSent(items[first : first + step]))
         self._write(data)
 
     def stop(self, attempt: AttemptKey, grace_ms: int) -> None:
@@ -264,8 +262,20 @@ class LocalLane:
         self._arm()
 
     def acknowledge(self, attempts: Sequence[AttemptKey]) -> None:
-        """The runner may forget these reports."""
-        self._write(frame(Acknowledge(tuple(attempts))))
+        """The runner may forget these reports.
+
+        Said with what is sent next: most often work, that the same commit let go. Two writes would
+        wake the runner twice.
+        """
+        if self._socket is None:
+            return  # they are reported again after the next greeting
+        if not self._gathered:
+            self._loop.call_soon(self._write_gathered)
+        self._gathered.append(frame(Acknowledge(tuple(attempts))))
+
+    def _write_gathered(self) -> None:
+        if self._gathered:
+            self._write(b"")
 
     def leave(self) -> None:
         """Nothing more is sent; the runner exits when it has ended and handed over everything."""
@@ -289,6 +299,9 @@ class LocalLane:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _write(self, data: bytes) -> None:
+        if self._gathered:
+            data = b"".join((*self._gathered, data))
+            self._gathered.clear()
         if self._socket is None or not data:
             return  # it is said again after the next greeting
         if self._unwritten:

@@ -34,6 +34,7 @@ def open_dispatcher(settings: Settings, incarnation: str, deliver: Deliver) -> D
             folder=folder,
             blobs=settings.blobs_path,
             code=settings.code,
+            secrets_file=settings.secrets_file,
             orphan_ms=settings.orphan_ms,
             runners_max=bounds.runners_max,
         ),
@@ -60,6 +61,7 @@ def launcher_settings(settings: Settings) -> LauncherSettings:
         blobs=str(settings.blobs_path),
         scratch=str(_folder(settings) / "code"),
         code=settings.code,
+        secrets_file=settings.secrets_file,
         orphan_ms=settings.orphan_ms,
     )
 

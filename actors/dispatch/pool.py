@@ -130,9 +130,10 @@ class RunnerPool:
     def acknowledge(self, attempts: Sequence[AttemptKey]) -> None:
         """See `Dispatch.acknowledge`; what is not known here is ignored."""
         by_lane: defaultdict[LocalLane, list[AttemptKey]] = defaultdict(list)
+        if self._repeat:
+            self._repeat.difference_update(attempts)
         for attempt in attempts:
             lane = self._reported.pop(attempt, None)
-            self._repeat.discard(attempt)
             if lane is not None:
                 by_lane[lane].append(attempt)
         for lane, known in by_lane.items():
@@ -191,13 +192,14 @@ class RunnerPool:
         fresh: list[Report] = []
         for report in reports:
             attempt = (report.key, report.at)
-            if isinstance(report, Returned | Raised):
+            kind = type(report)
+            if kind is Returned or kind is Raised:
                 if attempt in self._reported and attempt not in self._repeat:
                     continue  # repeated after a new greeting
                 self._repeat.discard(attempt)
                 self._at.pop(attempt, None)
                 self._reported[attempt] = lane
-            elif isinstance(report, Lost | Stopped):
+            elif kind is Lost or kind is Stopped:
                 self._at.pop(attempt, None)
             fresh.append(report)
         if fresh:
@@ -256,32 +258,34 @@ class RunnerPool:
             self._growing = self._loop.call_later(self._bounds.grow_ms / 1_000, self._grow)
 
     def _place(self) -> None:
-        chosen: dict[LocalLane, list[Assignment]] = {}
-        ahead: dict[LocalLane, int] = {}
-        for attempt, assignment in self._waiting.items():
-            estimate_us = self._estimates.of(assignment.code.key)
-            best: LocalLane | None = None
-            for lane in self._lanes:
-                more = ahead.get(lane, 0)
-                if lane.reserved or not lane.has_room(estimate_us + more, alone=False):
-                    continue
-                if more and more + lane.backlog_us + estimate_us > self._bounds.window_us:
-                    continue  # it was empty, and got its first in this round
-                if len(chosen.get(lane, ())) >= self._bounds.window_items:
-                    continue
-                if best is None or (more + lane.backlog_us) < (
-                    ahead.get(best, 0) + best.backlog_us
+        window_us, window_items = self._bounds.window_us, self._bounds.window_items
+        fillings = [
+            _Filling(lane)
+            for lane in self._lanes
+            if not lane.reserved and lane.has_room(0, alone=False)
+        ]
+        estimate, waiting, at = self._estimates.of, self._waiting, self._at
+        for attempt, assignment in waiting.items():
+            estimate_us = estimate(assignment.code.key)
+            best: _Filling | None = None
+            for filling in fillings:
+                if filling.items and (
+                    filling.ahead_us + estimate_us > window_us or filling.items >= window_items
                 ):
-                    best = lane
+                    continue
+                if best is None or filling.ahead_us < best.ahead_us:
+                    best = filling
             if best is None:
                 break
-            chosen.setdefault(best, []).append(assignment)
-            ahead[best] = ahead.get(best, 0) + estimate_us
-            self._at[attempt] = best
-        for lane, assignments in chosen.items():
-            for assignment in assignments:
-                del self._waiting[assignment.key, assignment.at]
-            lane.send(assignments)
+            best.chosen.append(assignment)
+            best.items += 1
+            best.ahead_us += estimate_us
+            at[attempt] = best.lane
+        for filling in fillings:
+            for assignment in filling.chosen:
+                del waiting[assignment.key, assignment.at]
+            if filling.chosen:
+                filling.lane.send(filling.chosen)
 
     def _place_alone(self) -> None:
         for attempt in list(self._waiting_alone):
@@ -458,6 +462,17 @@ class RunnerPool:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         task.add_done_callback(_tell_failure)
+
+
+class _Filling:
+    """A lane with room, and what it is to get."""
+
+    __slots__ = ("ahead_us", "chosen", "items", "lane")
+
+    def __init__(self, lane: LocalLane) -> None:
+        self.lane = lane
+        self.ahead_us, self.items = lane.backlog_us, lane.unfinished
+        self.chosen: list[Assignment] = []
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -29,11 +29,13 @@ class ProcessFactory:
         folder: Path,
         blobs: Path,
         code: Sequence[str] = (),
+        secrets_file: str | None = None,
         orphan_ms: int | None = None,
         name_prefix: str = "",
     ) -> None:
         self._deployment, self._folder, self._blobs = deployment, folder, blobs
         self._code, self._orphan_ms, self._prefix = tuple(code), orphan_ms, name_prefix
+        self._secrets_file = secrets_file
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     async def create(self, index: int, *, reserve: bool) -> RunnerHandle:
@@ -67,6 +69,8 @@ class ProcessFactory:
         command += ["--socket", str(handle.socket), "--blobs", str(self._blobs)]
         for folder in self._code:
             command += ["--code", folder]
+        if self._secrets_file is not None:
+            command += ["--secrets-file", self._secrets_file]
         if self._orphan_ms is not None:
             command += ["--orphan-ms", str(self._orphan_ms)]
         return command

@@ -16,6 +16,9 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     turn_starts: int = 128
     """Starts that a turn always has room for, whatever else gathered: they are not starved."""
 
+    turn_arrivals: int = 256
+    """Messages and events of one turn; so runners' reports are not starved by them."""
+
     # what may wait
 
     starts_queued: int = 20_000
@@ -24,6 +27,8 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     """Executions in memory; a start above it is refused as `OVERLOADED`."""
     requests_queued: int = 10_000
     """Cancels and other requests not committed yet; the next is refused as `OVERLOADED`."""
+    request_bytes: int = 64 * 1024
+    """Of a signal, an event or a submission; a larger one is refused as `INVALID_INPUT`."""
     retry_after_ms: int = 1_000
     """What a refusal as `OVERLOADED` advises."""
     claim_wait_ms: int = 15_000
@@ -41,6 +46,39 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     """Compiled plans in memory; the least recently used leaves first."""
     snapshot_bytes: int = 16 * 1024
     """A snapshot is written when the events since the last exceed its size, and this."""
+
+    # messages between executions
+
+    outbox_messages: int = 2_000
+    """Of one shard, on their way; further ones stay in the journal until there is room."""
+    message_pause_ms: int = 60_000
+    """Longest pause before a message that was refused is offered again; the first is
+    `backoff_ms`."""
+    signal_keep_ms: int = 3_600_000
+    """How long a signal to a receiver whose buffer is full is offered again; then it is dropped,
+    with a line in the log, and counted."""
+
+    # events
+
+    bus_page: int = 100
+    """Events passed on together. With `bus_unsaved` far below what an execution remembers."""
+    bus_keys: int = 1_000
+    """Executions that want an event, read at once from a shard."""
+    events_flying: int = 1_000
+    """Events on their way to an execution, counted for each; the next waits."""
+    bus_save_ms: int = 1_000
+    bus_unsaved: int = 400
+    """A shard's place in the bus is made durable after this long, or so many events: what a new
+    owner passes on again."""
+    bus_look_ms: int = 200
+    """Between two looks for events that other hosts published, while something waits for any."""
+    bus_idle_ms: int = 5_000
+    """The same where nothing is known to wait, or all shards are this host's."""
+    bus_keep_ms: int = 24 * 3_600_000
+    """Events leave the bus this long after they were published: much longer than any shard is
+    without an owner while somebody publishes."""
+    bus_purge_ms: int = 600_000
+    """Between two purges of the bus."""
 
     # timers
 

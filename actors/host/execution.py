@@ -10,13 +10,18 @@ from typing import Any, Final
 
 from heliostat.actors.host.ownership import OwnedShard
 from heliostat.actors.host.plans import HostedPlan
+from heliostat.actors.host.post import Posted, encode_data, to_message
+from heliostat.actors.host.tasks import task_id, to_task_row
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import (
     Append,
+    BusEvent,
     ExecutionRow,
     Journal,
+    Message,
     SnapshotRow,
     StoredExecution,
+    TaskRow,
 )
 from heliostat.engine.kernel.codec import (
     decode_snapshot,
@@ -28,6 +33,7 @@ from heliostat.engine.kernel.commands import Command
 from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import AnyStimulus
+from heliostat.engine.kernel.turn import Decision, Refused
 from heliostat.engine.plan.plan import Plan
 
 FAILURE_MESSAGE_CHARS: Final = 2_000
@@ -35,6 +41,18 @@ FAILURE_MESSAGE_CHARS: Final = 2_000
 
 _COALESCED: Final = frozenset({"Running", "Waiting"})
 """Between these a change of status alone does not write the row."""
+
+
+class Beside:
+    """What a turn adds beside events; most turns of most executions have none of it."""
+
+    __slots__ = ("published", "received", "sent", "tasks")
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Message, Posted]] = []
+        self.received: list[str] = []
+        self.published: list[BusEvent] = []
+        self.tasks: dict[str, TaskRow] = {}  # each as it is at the turn's end
 
 
 class LiveExecution:
@@ -48,12 +66,14 @@ class LiveExecution:
         "_snapshot_bytes",
         "_unsnapped_bytes",
         "after_seq",
+        "beside",
         "commands",
         "events",
         "hosted",
         "idle_since_ms",
         "key",
         "reasons",
+        "run_ended",
         "shard",
         "state",
         "turn",
@@ -77,31 +97,73 @@ class LiveExecution:
         # what the current turn adds
         self.turn = 0
         self.after_seq = 0
+        self.run_ended = 0
+        """The run that had ended before the turn; 0: the one under way had not."""
         self.events: list[bytes] = []
         self.commands: list[Command] = []
+        self.beside: Beside | None = None
         self.reasons: list[Any] = []
         """Where the turn's stimuli came from: asked again when the commit refuses them."""
 
     def begin(self, turn: int) -> None:
         """Join a turn: what it adds comes after the last event so far."""
         self.turn = turn
-        self.after_seq = self.state.seq
+        state = self.state
+        self.after_seq = state.seq
+        self.run_ended = state.run if state.ended else 0
         self.events = []
         self.commands = []
+        self.beside = None
         self.reasons = []
 
-    def decide(self, stimulus: AnyStimulus) -> bool:
-        """Let the kernel decide, and keep what the commit needs; tells whether it decided."""
+    @property
+    def ended_now(self) -> bool:
+        """Whether the turn brought a run to its end."""
+        state = self.state
+        return state.ended and state.run != self.run_ended
+
+    @property
+    def rests_ended(self) -> bool:
+        """Whether its run had ended before the turn: it was only loaded to be asked something."""
+        state = self.state
+        return state.ended and state.run == self.run_ended
+
+    def decide(self, stimulus: AnyStimulus) -> Refused | None:
+        """Let the kernel decide, and keep what the commit needs; what it refused, and why."""
         decision = settle(self.hosted.plan, self.state, stimulus)
         if decision.commands:
             self.commands += decision.commands
-        if not decision.events:
-            return False
         for event in decision.events:
             body = encode_event(event)
             self._unsnapped_bytes += len(body)
             self.events.append(body)
-        return True
+        if decision.messages or decision.published or decision.tasks:
+            self._add_beside(decision, stimulus.now_ms)
+        return decision.refused
+
+    def receive(self, message_id: str) -> None:
+        """Have the commit delete a message's row: what it says is journaled, or void."""
+        if self.beside is None:
+            self.beside = Beside()
+        self.beside.received.append(message_id)
+
+    def _add_beside(self, decision: Decision, now_ms: int) -> None:
+        beside = self.beside = self.beside or Beside()
+        key = self.key
+        for outgoing in decision.messages:
+            beside.sent.append(to_message(outgoing, key, self.shard, now_ms))
+        for published in decision.published:
+            beside.published.append(
+                BusEvent(
+                    id=published.id,
+                    namespace=key.namespace,
+                    name=published.name,
+                    published_at_ms=now_ms,
+                    body=encode_data(published.data),
+                )
+            )
+        for task in decision.tasks:
+            beside.tasks[task_id(task.at)] = to_task_row(task, key, self.state.definition)
 
     def to_append(self, snapshot_bytes_min: int) -> tuple[Append, int | None]:
         """What the turn adds, with the row and a snapshot where they are due; and when to wake."""
@@ -116,13 +178,28 @@ class LiveExecution:
             body = encode_snapshot(state)
             snapshot = SnapshotRow(seq=state.seq, body=body)
             self._unsnapped_bytes, self._snapshot_bytes = 0, len(body)
-        append = Append(
-            key=self.key,
-            after_seq=self.after_seq,
-            events=tuple(self.events),
-            row=self._changed_row(wake_at_ms),
-            snapshot=snapshot,
-        )
+        row = self._changed_row(wake_at_ms)
+        beside = self.beside
+        if beside is None:
+            append = Append(
+                key=self.key,
+                after_seq=self.after_seq,
+                events=tuple(self.events),
+                row=row,
+                snapshot=snapshot,
+            )
+        else:
+            append = Append(
+                key=self.key,
+                after_seq=self.after_seq,
+                events=tuple(self.events),
+                row=row,
+                snapshot=snapshot,
+                sent=tuple(message for message, _ in beside.sent),
+                received=tuple(beside.received),
+                tasks=tuple(beside.tasks.values()),
+                published=tuple(beside.published),
+            )
         return append, wake_at_ms
 
     def _changed_row(self, wake_at_ms: int | None) -> ExecutionRow | None:
@@ -155,6 +232,7 @@ class LiveExecution:
             failure_type=None if failure is None else failure.type,
             failure_message=None if failure is None else failure.message[:FAILURE_MESSAGE_CHARS],
             tags=state.tags,
+            awaits=() if state.ended else self.hosted.awaits,
         )
 
 

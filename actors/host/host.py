@@ -18,20 +18,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from heliostat.actors.calls import pack, unpack
-from heliostat.actors.dispatch.protocol import Deliver, Dispatch, Report
-from heliostat.actors.host.api import CancelRequest, Refusal, StartMany, Watch
+from heliostat.actors.dispatch.protocol import Deliver, Report
+from heliostat.actors.host.api import (
+    AnyRequest,
+    CancelRequest,
+    EventAccepted,
+    PauseRequest,
+    PublishRequest,
+    Refusal,
+    ResumeRequest,
+    RetryRequest,
+    SignalRequest,
+    StartMany,
+    TaskActionRequest,
+    TaskRequest,
+    Watch,
+)
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import CancelItem
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell, SystemClock, pause
-from heliostat.actors.host.definitions import Definitions
 from heliostat.actors.host.figures import Figures
-from heliostat.actors.host.intake import Intake
-from heliostat.actors.host.loop import TurnLoop
-from heliostat.actors.host.ownership import Ownership
-from heliostat.actors.host.plans import Compile, JournalPlans
+from heliostat.actors.host.peers import CallPeer, Deliveries
+from heliostat.actors.host.post import encode_data
 from heliostat.actors.host.processes import is_running
 from heliostat.actors.host.questions import (
     CountRequest,
@@ -42,88 +51,27 @@ from heliostat.actors.host.questions import (
     HostInfo,
     ShardInfo,
 )
-from heliostat.actors.host.reads import Reads
-from heliostat.actors.host.starts import StartDesk, overloaded, refusal_of
-from heliostat.actors.host.streams import ResultStreams
+from heliostat.actors.host.requests import RequestItem
+from heliostat.actors.host.starts import overloaded, refusal_of
+from heliostat.actors.host.tasks import task_address
+from heliostat.actors.host.works import IsRunning, Parts, Works
 from heliostat.engine.errors import HeliostatError, InputError, JournalError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.ids import new_id
-from heliostat.engine.journal.protocol import DefinitionRow, ExecutionQuery, Journal, OwnerRow
+from heliostat.engine.journal.protocol import (
+    BusEvent,
+    DefinitionRow,
+    ExecutionQuery,
+    TaskQuery,
+)
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
 
-class Parts(Struct, frozen=True, kw_only=True):
-    """What a host works with; opened in the background, closed by `drain`."""
-
-    journal: Journal
-    dispatch: Dispatch
-    compile: Compile
-
-
 OpenParts: TypeAlias = Callable[[Deliver], Awaitable[Parts]]
 """Opens journal and dispatcher; may raise, and is then called again after a pause."""
-
-
-class _Works:
-    """All that exists once the journal is open."""
-
-    def __init__(self, parts: Parts, host: ExecutionHost, is_running_: IsRunning) -> None:
-        clock, bounds = host.clock, host.bounds
-        self.journal, self.dispatch = parts.journal, parts.dispatch
-        plans = JournalPlans(parts.journal, parts.compile, capacity=bounds.plans)
-        self.definitions = Definitions(
-            journal=parts.journal, plans=plans, compile=parts.compile, clock=clock
-        )
-        self.streams = ResultStreams(clock=clock, bounds=bounds)
-        self.ownership = Ownership(
-            journal=parts.journal,
-            name=host.name,
-            incarnation=host.incarnation,
-            pid=os.getpid(),
-            node=host.node,
-            clock=clock,
-            bounds=bounds,
-            process_is_running=is_running_,
-        )
-        bell = Doorbell(clock)
-        self.loop = loop = TurnLoop(
-            journal=parts.journal,
-            dispatch=parts.dispatch,
-            plans=plans,
-            ownership=self.ownership,
-            streams=self.streams,
-            figures=host.figures,
-            bell=bell,
-            clock=clock,
-            bounds=bounds,
-        )
-        self.reads = Reads(
-            journal=parts.journal,
-            plans=plans,
-            ownership=self.ownership,
-            streams=self.streams,
-            bounds=bounds,
-            live=loop.residents.all.get,
-            durable=loop.durable,
-        )
-        self.desk = StartDesk(
-            journal=parts.journal,
-            plans=plans,
-            clock=clock,
-            bounds=bounds,
-            bell=bell,
-            watch=self.reads.watch_one,
-            resident=loop.residents.__len__,
-        )
-        self.intake = loop.intake = Intake(
-            ownership=self.ownership, desk=self.desk, clock=clock, bounds=bounds
-        )
-
-
-IsRunning: TypeAlias = Callable[[OwnerRow], bool]
 
 
 class ExecutionHost:
@@ -138,15 +86,17 @@ class ExecutionHost:
         bounds: HostBounds | None = None,
         clock: Clock | None = None,
         process_is_running: IsRunning = is_running,
+        call_peer: CallPeer | None = None,
     ) -> None:
         self.name, self.node = name, node
         self.incarnation = new_id()
         self.bounds = bounds or HostBounds()
         self.clock = clock or SystemClock()
         self.figures = Figures(self.bounds)
+        self._call_peer = call_peer
         self._open_parts = open_parts
         self._process_is_running = process_is_running
-        self._works: _Works | None = None
+        self._works: Works | None = None
         self._opening_trouble: str | None = "the journal is not open yet"
         self._opened = asyncio.Event()
         self._early: list[Report] = []
@@ -167,7 +117,17 @@ class ExecutionHost:
 
     async def _open(self) -> None:
         parts = await self._opened_parts()
-        works = _Works(parts, self, self._process_is_running)
+        works = Works(
+            parts,
+            name=self.name,
+            node=self.node,
+            incarnation=self.incarnation,
+            figures=self.figures,
+            clock=self.clock,
+            bounds=self.bounds,
+            process_is_running=self._process_is_running,
+            call_peer=self._call_peer,
+        )
         self._works, self._opening_trouble, self._state = works, None, "running"
         self._opened.set()
         early, self._early = self._early, []
@@ -176,6 +136,8 @@ class ExecutionHost:
         self._spawn(self._keep(works.loop.run, "turns"), "turns")
         self._spawn(self._keep(works.desk.compare_forever, "compare"), "compare")
         self._spawn(self._keep(works.loop.residents.load_forever, "load"), "load")
+        self._spawn(self._keep(works.outbox.run, "messages"), "messages")
+        self._spawn(self._keep(works.pump.run, "events"), "events")
 
     async def _opened_parts(self) -> Parts:
         backoff = Backoff(
@@ -227,14 +189,14 @@ class ExecutionHost:
         await self._stop(works)
         return self._info()
 
-    def _quiet(self, works: _Works) -> bool:
+    def _quiet(self, works: Works) -> bool:
         return not (
             works.desk.unanswered
             or works.intake.waiting
             or any(live.state.busy for live in works.loop.residents.all.values())
         )
 
-    async def _stop(self, works: _Works) -> None:
+    async def _stop(self, works: Works) -> None:
         works.loop.stop()
         turns = [task for task in self._tasks if task.get_name().endswith((":turns", ":own"))]
         others = [task for task in self._tasks if task not in turns]
@@ -243,8 +205,10 @@ class ExecutionHost:
             task.cancel()
         await asyncio.gather(*turns, *others, return_exceptions=True)
         works.streams.close()
+        works.peers.close()
         works.loop.refuse_all(_closing())
         try:
+            await works.pump.save()
             await works.ownership.leave()
         except JournalError as error:  # the next owner sees that the process is gone
             _log.warning("host %s could not take its row off the list: %s", self.name, error)
@@ -260,8 +224,14 @@ class ExecutionHost:
     # calls
 
     async def _call(
-        self, body: bytes, type_: type[_T], ask: Callable[[_Works, _T], Awaitable[Any]]
+        self,
+        body: bytes,
+        type_: type[_T],
+        ask: Callable[[Works, _T], Awaitable[Any]],
+        bytes_max: int | None = None,
     ) -> bytes:
+        if bytes_max is not None and len(body) > bytes_max:
+            return pack(_too_large(len(body), bytes_max))
         try:
             request = unpack(body, type_)
         except msgspec.DecodeError as error:
@@ -276,7 +246,7 @@ class ExecutionHost:
         except HeliostatError as error:
             return pack(refusal_of(error))
 
-    async def _until_open(self) -> _Works | None:
+    async def _until_open(self) -> Works | None:
         try:
             await asyncio.wait_for(self._opened.wait(), self.bounds.claim_wait_ms / 1000)
         except TimeoutError:
@@ -295,7 +265,7 @@ class ExecutionHost:
         """Start executions; each answer comes after its commit."""
         return await self._call(body, StartMany, self._start_many)
 
-    async def _start_many(self, works: _Works, many: StartMany) -> Any:
+    async def _start_many(self, works: Works, many: StartMany) -> Any:
         refuse = None
         if self._state != "running":
             refuse = _closing()
@@ -306,12 +276,68 @@ class ExecutionHost:
 
     async def cancel(self, body: bytes) -> bytes:
         """Ask an execution to end; answered once the request is durable."""
-        return await self._call(body, CancelRequest, self._cancel)
+        return await self._call(body, CancelRequest, self._request)
 
-    async def _cancel(self, works: _Works, request: CancelRequest) -> Any:
-        item = CancelItem(request, self.clock.steady_ms())
+    async def pause(self, body: bytes) -> bytes:
+        """Have an execution start nothing new."""
+        return await self._call(body, PauseRequest, self._request)
+
+    async def resume(self, body: bytes) -> bytes:
+        """Have a paused execution go on."""
+        return await self._call(body, ResumeRequest, self._request)
+
+    async def retry(self, body: bytes) -> bytes:
+        """Have a failed execution go on in a new run."""
+        return await self._call(body, RetryRequest, self._request)
+
+    async def signal(self, body: bytes) -> bytes:
+        """Give an execution a signal."""
+        return await self._call(body, SignalRequest, self._request, self.bounds.request_bytes)
+
+    async def act_on_task(self, body: bytes) -> bytes:
+        """Claim, release, assign or complete a human task."""
+
+        async def act(works: Works, request: TaskActionRequest) -> Any:
+            task_address(request.task_id)  # refused at once, if it is none
+            return await self._request(works, request)
+
+        return await self._call(body, TaskActionRequest, act, self.bounds.request_bytes)
+
+    async def _request(self, works: Works, request: AnyRequest) -> Any:
+        item = RequestItem(request, self.clock.steady_ms())
         works.intake.request(item)
         return await item.future
+
+    async def publish(self, body: bytes) -> bytes:
+        """Publish an event; answered once it is durable."""
+        return await self._call(body, PublishRequest, self._publish, self.bounds.request_bytes)
+
+    async def _publish(self, works: Works, request: PublishRequest) -> Any:
+        event = BusEvent(
+            id=request.id,
+            namespace=request.namespace,
+            name=request.name,
+            published_at_ms=self.clock.now_ms(),
+            body=encode_data(request.data),
+        )
+        await works.journal.publish([event])
+        works.pump.ring()
+        return EventAccepted(id=request.id)
+
+    async def list_tasks(self, body: bytes) -> bytes:
+        """A page of human tasks, newest first."""
+        return await self._call(body, TaskQuery, lambda works, query: works.tasks.list(query))
+
+    async def get_task(self, body: bytes) -> bytes:
+        """One human task."""
+        return await self._call(body, TaskRequest, lambda works, request: works.tasks.get(request))
+
+    async def deliver(self, body: bytes) -> bytes:
+        """Another host hands over messages for executions of this one; answered once all are
+        durable or refused."""
+        return await self._call(
+            body, Deliveries, lambda works, request: works.inbox.deliver(request)
+        )
 
     async def status(self, body: bytes) -> bytes:
         """What an execution does now."""
@@ -396,6 +422,9 @@ class ExecutionHost:
                 "starts_queued": works.desk.unanswered,
                 "reports_queued": len(works.intake.reports),
                 "requests_queued": len(works.intake.requests),
+                "messages_pending": len(works.outbox),
+                "messages_dropped": works.outbox.dropped,
+                "events_passed": works.pump.passed,
                 "timers": len(loop.timers),
                 "clients": len(works.streams),
             }
@@ -421,6 +450,17 @@ class ExecutionHost:
                 **info,
             )
         )
+
+
+def _too_large(bytes: int, bytes_max: int) -> Refusal:
+    return Refusal(
+        code="INVALID_INPUT",
+        message=(
+            f"the request takes {bytes:,} bytes, {bytes_max:,} are allowed; store large data and "
+            f"send where it is"
+        ),
+        details={"bytes": bytes, "bytes_max": bytes_max},
+    )
 
 
 def _closing() -> Refusal:

@@ -1,7 +1,9 @@
-"""What waits for a turn: reports, requests and starts; and what waits for its shard to be served.
+"""What waits for a turn: reports, requests, starts, messages and events; and what waits for its
+shard to be served.
 
 Everything that reaches an execution from outside comes through here, and comes back here when a
-commit refused it. Queues are bounded where clients fill them; reports are bounded by what was sent.
+commit refused it. Queues are bounded where clients fill them; reports are bounded by what was sent,
+messages and events by what the outbox and the event pump have under way.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from typing import TYPE_CHECKING
 from heliostat.actors.dispatch.protocol import Report
 from heliostat.actors.host.api import Refusal
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import CancelItem
 from heliostat.actors.host.clock import Clock, Doorbell
+from heliostat.actors.host.events import EventArrival
 from heliostat.actors.host.ownership import Ownership
+from heliostat.actors.host.post import Delivery
+from heliostat.actors.host.requests import RequestItem
 from heliostat.actors.host.starts import StartDesk, StartItem, overloaded
 from heliostat.engine.identity import ExecutionKey
 
@@ -34,20 +38,26 @@ class Intake:
         self.bell: Doorbell = desk.bell
         self.starts: deque[StartItem] = desk.queue
         self.reports: deque[Report] = deque()
-        self.requests: deque[CancelItem] = deque()
+        self.requests: deque[RequestItem] = deque()
+        self.arrivals: deque[Delivery | EventArrival] = deque()
         self._held: list[Reason] = []
 
     @property
     def waiting(self) -> bool:
         """Whether there is work for a turn."""
-        return bool(self.reports or self.requests or self.starts)
+        return bool(self.reports or self.requests or self.starts or self.arrivals)
 
     def deliver(self, reports: Sequence[Report]) -> None:
         """A lane hands over reports."""
         self.reports.extend(reports)
         self.bell.ring()
 
-    def request(self, item: CancelItem) -> None:
+    def arrive(self, arrival: Delivery | EventArrival) -> None:
+        """Queue a message or an event for the next turn."""
+        self.arrivals.append(arrival)
+        self.bell.ring()
+
+    def request(self, item: RequestItem) -> None:
         """Queue a request for the next turn, or refuse it."""
         if len(self.requests) + len(self._held) >= self._bounds.requests_queued:
             item.answer(overloaded("the queue of requests", self._bounds))
@@ -60,20 +70,26 @@ class Intake:
         for reason in reversed(reasons):
             if isinstance(reason, StartItem):
                 self.starts.appendleft(reason)
-            elif isinstance(reason, CancelItem):
+            elif isinstance(reason, RequestItem):
                 self.requests.appendleft(reason)
             elif isinstance(reason, Report):
                 self.reports.appendleft(reason)
+            elif isinstance(reason, Delivery | EventArrival):
+                self.arrivals.appendleft(reason)
         if reasons:
             self.bell.ring()
 
     def answer(self, reason: Reason, refusal: Refusal) -> None:
-        """Refuse a client's request; nobody waits for an answer to a report or a timer."""
+        """Refuse what somebody waits for; nobody waits for an answer to a report or a timer."""
         if isinstance(reason, StartItem):
             if not reason.answered:
                 self.desk.answer(reason, refusal)
-        elif isinstance(reason, CancelItem):
+        elif isinstance(reason, RequestItem):
             reason.answer(refusal)
+        elif isinstance(reason, Delivery):
+            reason.told(reason, refusal)
+        elif isinstance(reason, EventArrival):
+            reason.done()
 
     # for shards that are not served here
 
@@ -83,7 +99,10 @@ class Intake:
 
     def elsewhere(self, reason: Reason, shard: str) -> None:
         """The shard is not ours: say so to clients, or wait until somebody is known to own it."""
-        if not isinstance(reason, StartItem | CancelItem):
+        if isinstance(reason, EventArrival):
+            reason.done()  # the shard's next owner passes it on
+            return
+        if not isinstance(reason, StartItem | RequestItem | Delivery):
             return  # whoever runs it holds its report, and tells the owner
         owner = self._ownership.owner_elsewhere(shard)
         if owner is None:
@@ -102,7 +121,7 @@ class Intake:
         before_ms = self._clock.steady_ms() - self._bounds.claim_wait_ms
         again = []
         for reason in held:
-            if isinstance(reason, StartItem | CancelItem) and reason.since_ms < before_ms:
+            if isinstance(reason, StartItem | RequestItem) and reason.since_ms < before_ms:
                 self.answer(reason, overloaded("the wait for this shard's owner", self._bounds))
             else:
                 again.append(reason)
@@ -110,8 +129,9 @@ class Intake:
 
     def refuse_all(self, refusal: Refusal, also: Sequence[Reason] = ()) -> None:
         """The host ends: tell the clients whose requests were not committed."""
-        waiting: list[Reason] = [*self.requests, *self._held, *also]
+        waiting: list[Reason] = [*self.requests, *self.arrivals, *self._held, *also]
         self.requests.clear()
+        self.arrivals.clear()
         self._held.clear()
         for reason in waiting:
             self.answer(reason, refusal)

@@ -5,7 +5,8 @@ Rules:
 1. Only the loop touches executions in memory. Everything else leaves something in a queue and
    rings; one wake-up carries all that gathered.
 2. Nothing leaves the process before the commit that it follows from. Afterwards, in this order:
-   runners are acknowledged, commands dispatched, watchers and waiting clients told.
+   runners are acknowledged, commands dispatched, messages sent on, watchers and waiting clients
+   told (`aftermath.py`).
 3. What the journal refused leaves the turn, and only that: its state is thrown away, and the
    reasons of its stimuli come back into the queues.
 4. While a commit is on its way the next turn may be decided, of executions that are not in it. It
@@ -21,23 +22,27 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from heliostat.actors.dispatch.protocol import Dispatch, Noticed, Raised, Report, Returned
-from heliostat.actors.host.api import Refusal, Started
+from heliostat.actors.host.aftermath import Aftermath
+from heliostat.actors.host.api import Refusal
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import CancelItem, answer_for, unknown
 from heliostat.actors.host.clock import Backoff, Clock, Doorbell
 from heliostat.actors.host.commit import Committer, Outcome, Stopping
+from heliostat.actors.host.events import EventArrival, EventPump
 from heliostat.actors.host.execution import LiveExecution
 from heliostat.actors.host.figures import Figures
 from heliostat.actors.host.intake import Intake
 from heliostat.actors.host.keeper import ShardKeeper
+from heliostat.actors.host.outbox import Outbox
 from heliostat.actors.host.ownership import OwnedShard, Ownership
-from heliostat.actors.host.plans import PlanStore
+from heliostat.actors.host.plans import HostedPlan, PlanStore
+from heliostat.actors.host.post import Delivery
+from heliostat.actors.host.requests import RequestItem, unknown
 from heliostat.actors.host.residency import Loaded, Residents
 from heliostat.actors.host.starts import StartItem
 from heliostat.actors.host.streams import ResultStreams
 from heliostat.actors.host.takeover import Recovered
 from heliostat.actors.host.timers import Timers
-from heliostat.actors.host.turn import Reason, Turn, Wake, commands_of
+from heliostat.actors.host.turn import Reason, Turn, Wake
 from heliostat.engine.errors import JournalError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import Append, Journal
@@ -67,7 +72,11 @@ class TurnLoop:
         self._ownership, self._streams, self._figures = ownership, streams, figures
         self._clock, self._bounds = clock, bounds
         self._bell = bell
-        self.intake: Intake  # set by the host, which ties its starts to the reads
+        # Set by the host, which ties its starts to the reads and its messages to other hosts:
+        self.intake: Intake
+        self.outbox: Outbox
+        self.pump: EventPump
+        self.aftermath: Aftermath
         self.committer = Committer(journal=journal, ownership=ownership, clock=clock, bounds=bounds)
         self.residents = Residents(
             journal=journal, plans=plans, clock=clock, bounds=bounds, bell=self._bell
@@ -191,6 +200,8 @@ class TurnLoop:
         requests, queue = self.intake.requests, self.intake.starts
         while requests and turn.stimuli < self._bounds.turn_stimuli:
             self._ask(turn, requests.popleft())
+        if self.intake.arrivals:
+            self._take_arrivals(turn)
         self._take_reports(turn)
         starts = max(self._bounds.turn_starts, self._bounds.turn_stimuli - turn.stimuli)
         while queue and starts > 0:
@@ -221,6 +232,17 @@ class TurnLoop:
         reports.extendleft(reversed(later))
         for _ in range(min(len(starts), self._bounds.turn_stimuli - turn.stimuli)):
             self._start(turn, starts.popleft())
+
+    def _take_arrivals(self, turn: Turn) -> None:
+        arrivals = self.intake.arrivals
+        room = min(self._bounds.turn_arrivals, self._bounds.turn_stimuli - turn.stimuli)
+        while arrivals and room > 0:
+            room -= 1
+            arrival = arrivals.popleft()
+            if type(arrival) is Delivery and arrival.creates:
+                self._start_child(turn, arrival)
+            else:
+                self._ask(turn, arrival)
 
     def _take_reports(self, turn: Turn) -> None:
         reports, room = self.intake.reports, self._bounds.turn_stimuli - turn.stimuli
@@ -264,9 +286,30 @@ class TurnLoop:
         elif key in self.residents.all:
             self.intake.desk.compare(item)
         else:
-            live = LiveExecution(key, shard, item.hosted, ExecutionState())
-            self.residents.add(live)
-            self._decide(turn, live, item)
+            self._create(turn, shard, item.hosted, item)
+
+    def _start_child(self, turn: Turn, delivery: Delivery) -> None:
+        """Start what another execution asks for, or find that it was started before.
+
+        Whether it exists is not asked first: the journal's refusal to create it again tells.
+        """
+        shard = self._ownership.find(self._ownership.shard_name(delivery.key))
+        if (
+            shard is None
+            or not shard.serving
+            or delivery.hosted is None
+            or delivery.key in self.residents.all
+        ):
+            self._ask(turn, delivery)
+        else:
+            self._create(turn, shard, delivery.hosted, delivery)
+
+    def _create(
+        self, turn: Turn, shard: OwnedShard, hosted: HostedPlan, reason: StartItem | Delivery
+    ) -> None:
+        live = LiveExecution(reason.key, shard, hosted, ExecutionState())
+        self.residents.add(live)
+        self._decide(turn, live, reason)
 
     def _decide(self, turn: Turn, live: LiveExecution, reason: Reason) -> None:
         try:
@@ -314,6 +357,8 @@ class TurnLoop:
             return
         shard.serving = True
         self.timers.serve(shard)
+        self.outbox.serve(shard, recovered.messages, more=recovered.more_messages)
+        self.pump.serve(shard, recovered.bus_position)
         for live in recovered.lives:
             self.residents.add(live)
             stimulus = recovered.stimulus(
@@ -337,8 +382,8 @@ class TurnLoop:
             for reason in reasons:
                 self.intake.answer(reason, _internal(loaded.key, loaded.fault))
             return
-        if live is None or live.state.ended:
-            self._answer_ended(loaded.key, live, reasons)
+        if live is None:
+            self._answer_missing(loaded.key, reasons)
             return
         self.residents.add(live)
         turn.join(live)
@@ -347,19 +392,23 @@ class TurnLoop:
             # commands were sent is not known, and repeating them is harmless.
             live.commands += outstanding(live.hosted.plan, live.state)
         for reason in reasons:
-            if self.residents.all.get(loaded.key) is live:
-                self._decide(turn, live, reason)
-            else:
+            if self.residents.all.get(loaded.key) is not live:
                 self._again([reason])
+            elif isinstance(reason, StartItem):
+                self.intake.desk.compare(reason)
+            else:
+                self._decide(turn, live, reason)
 
-    def _answer_ended(
-        self, key: ExecutionKey, live: LiveExecution | None, reasons: Sequence[Reason]
-    ) -> None:
+    def _answer_missing(self, key: ExecutionKey, reasons: Sequence[Reason]) -> None:
+        """There is no such execution."""
         void = []
         for reason in reasons:
             match reason:
-                case CancelItem():
-                    reason.answer(unknown(key) if live is None else answer_for(reason, live.state))
+                case Delivery() if reason.exists:  # what made it was refused itself
+                    reason.exists = False
+                    self._again([reason])
+                case RequestItem() | Delivery() | EventArrival():
+                    self.intake.answer(reason, unknown(key))
                 case StartItem():
                     self.intake.desk.compare(reason)
                 case Returned() | Raised():
@@ -378,7 +427,7 @@ class TurnLoop:
         self._figures.turned(turn, self._clock.steady_ms() - decided_ms)
         if not outcome.whole:
             wakes = self._take_out(turn, outcome, wakes)
-        self._act(turn)
+        self.aftermath.act(turn)
         self._durable = turn.number
         for live, wake_at_ms in wakes:
             self.timers.arm(live.key, live.shard, wake_at_ms)
@@ -397,37 +446,6 @@ class TurnLoop:
                 await asyncio.wait([commit])
             self._bell.ring()  # the next round looks at whatever rang
         return commit.result()
-
-    def _act(self, turn: Turn) -> None:
-        """What follows from a durable turn, in the order that rule 2 gives."""
-        if turn.reports:
-            self._dispatch.acknowledge(turn.reports)
-        assignments, stops = commands_of(turn.touched)
-        if assignments:
-            self._dispatch.send(assignments)
-        if stops:
-            self._dispatch.stop(stops)
-        figures, residents, streams = self._figures, self.residents, self._streams
-        for item, live in turn.starts:
-            client = item.group.client
-            if client is not None:
-                streams.watch(client, live.key)
-            if live.state.seq:
-                figures.started += 1
-        now_ms = self._clock.steady_ms()
-        for live in turn.touched:
-            figures.events += len(live.events)
-            if live.state.ended:
-                figures.ended += 1
-                streams.ended(live.key, live.state, len(live.events[-1]) if live.events else 0)
-                residents.drop(live)
-            else:
-                residents.settle(live, now_ms)
-        streams.flush()
-        for item, live in turn.starts:
-            self.intake.desk.answer(item, Started(key=item.key, version=live.state.version))
-        for request, live in turn.cancels:
-            request.answer(answer_for(request, live.state))
 
     def _take_out(
         self, turn: Turn, outcome: Outcome, wakes: list[tuple[LiveExecution, int | None]]
@@ -449,10 +467,15 @@ class TurnLoop:
             self.keeper.look_soon()
         for live in refused:
             if live.key in outcome.conflicts:
-                starts = [reason for reason in live.reasons if type(reason) is StartItem]
-                for start in starts:
-                    self.intake.desk.compare(start)
-                self._again([each for each in live.reasons if type(each) is not StartItem])
+                again = []
+                for reason in live.reasons:
+                    if type(reason) is StartItem:
+                        self.intake.desk.compare(reason)
+                        continue
+                    if type(reason) is Delivery and reason.creates:
+                        reason.exists = True
+                    again.append(reason)
+                self._again(again)
             else:
                 self._again(live.reasons)
         gone = set(map(id, refused))
@@ -477,6 +500,8 @@ class TurnLoop:
         for shard in lost:
             shard.serving = False
             self.timers.drop(shard)
+            self.outbox.drop(shard)
+            self.pump.drop(shard)
             for live in self.residents.of(shard):
                 self.residents.drop(live)
             if self._ahead is not None:

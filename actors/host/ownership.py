@@ -26,12 +26,13 @@ from heliostat.engine.journal.protocol import Journal, OwnerRow, ShardRow
 class OwnedShard:
     """A shard that this host claimed. The object is the claim: a later claim makes another."""
 
-    __slots__ = ("epoch", "name", "next_position", "prepared", "serving")
+    __slots__ = ("epoch", "name", "next_position", "prepared", "sent_at_ms", "serving")
 
     def __init__(self, name: str, epoch: int, next_position: int) -> None:
         self.name, self.epoch, self.next_position = name, epoch, next_position
         self.prepared = False  # what was running is loaded, runners were asked
         self.serving = False  # its executions are in memory; requests are taken
+        self.sent_at_ms = 0  # of its latest message; later ones are later, whatever the clock says
 
 
 class Looked(Struct, frozen=True):
@@ -114,6 +115,11 @@ class Ownership:
     def owner_elsewhere(self, shard: str) -> str | None:
         """The name of another live host that owns the shard, where one is known."""
         return self._elsewhere.get(shard)
+
+    @property
+    def alone(self) -> bool:
+        """Whether every shard is this host's: then nothing happens in the journal without it."""
+        return len(self.shards) >= self._shard_count
 
     def holds(self, shard: OwnedShard) -> bool:
         """Whether this very claim still stands, as far as this host knows."""

@@ -26,11 +26,17 @@ class HostedPlan:
 
     plan: Plan
     codes: tuple[StepCode | None, ...]
+    awaits: tuple[str, ...] = ()
+    """Types of the events that its executions want to hear of."""
 
 
 def hosted(plan: Plan) -> HostedPlan:
-    """The plan with the constants of its assignments."""
-    return HostedPlan(plan, tuple(_code(plan, step) for step in plan.steps))
+    """The plan with the constants of its assignments, and of its executions' rows."""
+    return HostedPlan(
+        plan,
+        tuple(_code(plan, step) for step in plan.steps),
+        tuple(sorted(plan.awaited | plan.handled)),
+    )
 
 
 def _code(plan: Plan, step: StepPlan) -> StepCode | None:
@@ -89,11 +95,22 @@ class JournalPlans:
     elsewhere another host may have registered a later one, which its client wants to see.
     """
 
-    def __init__(self, journal: Journal, compile: Compile, *, capacity: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        compile: Compile,
+        *,
+        capacity: int,
+        expect: Callable[[], None] = lambda: None,
+    ) -> None:
         self._journal, self._compile, self._capacity = journal, compile, capacity
+        self._expect = expect
         self._plans: OrderedDict[tuple[str, str, str], HostedPlan] = OrderedDict()
         self._latest: dict[tuple[str, str], str] = {}
         self._registrations = 0
+        self.expecting = False
+        """Whether a plan that was ever needed here wants to hear of events; `expect` is called
+        when the first does."""
         self._remembers_latest = journal.info.single_node
 
     def find(self, namespace: str, id: str, version: str | None) -> HostedPlan | None:
@@ -118,6 +135,9 @@ class JournalPlans:
         plan = self._plans.get(name)
         if plan is None:
             plan = self._plans[name] = hosted(self._compile(row))
+            if plan.awaits and not self.expecting:
+                self.expecting = True
+                self._expect()
             while len(self._plans) > self._capacity:
                 self._plans.popitem(last=False)
         # One registered while we read may be later than what we read.

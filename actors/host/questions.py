@@ -7,7 +7,16 @@ named here or a `Refusal`; `answer` takes the two apart.
     start_many        StartMany           StartAnswers
     watch             Watch               WatchAnswers
     results(client)   the client's id     a stream of ResultBatch
-    cancel            CancelRequest       CancelAccepted
+    cancel            CancelRequest       Accepted
+    pause             PauseRequest        Accepted
+    resume            ResumeRequest       Accepted
+    retry             RetryRequest        Accepted
+    signal            SignalRequest       Accepted
+    act_on_task       TaskActionRequest   Accepted
+    publish           PublishRequest      EventAccepted
+    list_tasks        TaskQuery           TaskInfos
+    get_task          TaskRequest         TaskInfo
+    deliver           Deliveries          DeliveryAnswers (between hosts)
     status            ExecutionKey        ExecutionView
     history           HistoryRequest      HistoryPage
     list_executions   ExecutionQuery      ExecutionPage
@@ -29,16 +38,8 @@ from msgspec import Struct
 from heliostat.actors.calls import unpack
 from heliostat.actors.host.api import Ended, Refusal
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.status import ExecutionStatus
 
 _T = TypeVar("_T")
-
-
-class CancelAccepted(Struct, frozen=True, kw_only=True):
-    """The request is durable, now or by an earlier one with its id; the end follows."""
-
-    key: ExecutionKey
-    status: ExecutionStatus
 
 
 class ResultBatch(Struct, frozen=True, kw_only=True):
@@ -139,6 +140,12 @@ class HostInfo(Struct, frozen=True, kw_only=True):
     reports_queued: int = 0
     requests_queued: int = 0
     loads_queued: int = 0
+    messages_pending: int = 0
+    """From executions of this host to others, not taken yet; of these, what is in memory."""
+    messages_dropped: int = 0
+    """That could not be delivered; the log says which, and why."""
+    events_passed: int = 0
+    """Events that were brought to an execution, once for each."""
     timers: int = 0
     clients: int = 0
     clock_jumps: int = 0

@@ -7,23 +7,24 @@ in memory, the journal does. Reads of the journal run beside the turns and never
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from heliostat.actors.host.api import ExecutionView, Refusal, Watch
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.cancels import unknown
 from heliostat.actors.host.execution import LiveExecution, fold_stored
 from heliostat.actors.host.ownership import Ownership
 from heliostat.actors.host.plans import PlanStore
 from heliostat.actors.host.questions import HistoryPage, HistoryRequest, WatchAnswers
 from heliostat.actors.host.rendering import render
+from heliostat.actors.host.requests import unknown
 from heliostat.actors.host.starts import overloaded
 from heliostat.actors.host.streams import ResultStreams, end_of
+from heliostat.actors.host.tasks import task_id
 from heliostat.engine.errors import InputError
-from heliostat.engine.identity import ExecutionKey
+from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.protocol import Journal
 from heliostat.engine.kernel.codec import decode_event
-from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.kernel.state import ExecutionState, Visit
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.status import TERMINAL
 
@@ -104,7 +105,8 @@ class Reads:
         Watched first and looked at then, so that no end falls between; one may be heard twice.
         """
         self._streams.watch(client, key)
-        if self._live(key) is not None:
+        live = self._live(key)
+        if live is not None and not live.rests_ended:
             return True
         row = await self._journal.get_row(key)
         if row is None:
@@ -122,19 +124,26 @@ class Reads:
         return True
 
 
+def _active(plan: Plan, scope: int, visit: Visit) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "step": plan.steps[visit.step].id,
+        "scope": scope,
+        "visit": visit.visit,
+        "attempt": visit.attempt,
+        "phase": visit.phase,
+    }
+    if visit.child is not None:
+        told["child"] = visit.child
+    if visit.phase == "human":
+        told["task_id"] = task_id(Address(scope, visit.step, visit.visit, visit.attempt))
+    return told
+
+
 def _view(key: ExecutionKey, plan: Plan, state: ExecutionState) -> ExecutionView:
     active = []
     for scope in state.scopes.values():
         for visit in scope.active.values():
-            active.append(
-                {
-                    "step": plan.steps[visit.step].id,
-                    "scope": scope.number,
-                    "visit": visit.visit,
-                    "attempt": visit.attempt,
-                    "phase": visit.phase,
-                }
-            )
+            active.append(_active(plan, scope.number, visit))
             if len(active) == ACTIVE_MAX:
                 break
         if len(active) == ACTIVE_MAX:
@@ -144,10 +153,12 @@ def _view(key: ExecutionKey, plan: Plan, state: ExecutionState) -> ExecutionView
         definition=state.definition,
         version=state.version,
         status=state.status,
+        run=state.run,
         seq=state.seq,
         created_at_ms=state.created_at_ms,
         ended_at_ms=state.ended_at_ms,
         wake_at_ms=state.wake_at_ms,
+        parent=None if state.parent is None else state.parent.execution_id,
         failure=state.failure,
         output=state.resolve(state.output) if state.ended else None,
         active=tuple(active),

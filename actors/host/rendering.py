@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import NODEFAULT, Struct, structs
+from msgspec import NODEFAULT, Struct, structs, to_builtins
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.events import Activation, ExecutionEvent, Failure
+from heliostat.engine.kernel.events import (
+    Activation,
+    ExecutionEvent,
+    Failure,
+    HandlerFired,
+    Parent,
+    TaskFacts,
+)
 from heliostat.engine.plan.plan import END, Plan
 from heliostat.engine.values import to_json
 
 
 def render(plan: Plan, seq: int, event: ExecutionEvent) -> dict[str, Any]:
     """One event; fields that have their default are left out."""
-    return {"seq": seq, "type": type(event).__struct_config__.tag, **_struct(plan, event)}
+    told = {"seq": seq, "type": type(event).__struct_config__.tag, **_struct(plan, event)}
+    if isinstance(event, HandlerFired):
+        told["handler"] = plan.handlers[event.handler].name
+    return told
 
 
 def render_address(plan: Plan, at: Address) -> dict[str, Any]:
@@ -31,13 +41,17 @@ def _value(plan: Plan, name: str, value: Any) -> Any:
     match value:
         case Address():
             return render_address(plan, value)
-        case Activation() | Failure():
+        case Parent():  # its address is in the parent's definition
+            return to_builtins(value)
+        case Activation() | Failure() | TaskFacts():
             return _struct(plan, value)
         case tuple() if name == "taken":
             return [_edge(plan, number) for number in value]
+        case tuple() if name == "skipped":
+            return [plan.steps[number].id for number in value]
         case tuple():
             return [_value(plan, "", item) for item in value]
-        case int() if name == "step":
+        case int() if name in ("step", "from_step"):
             return plan.steps[value].id
     return to_json(value)
 

@@ -23,7 +23,7 @@ from heliostat.engine.identity import NAME, ExecutionKey
 from heliostat.engine.journal.protocol import Journal
 from heliostat.engine.kernel.codec import decode_event
 from heliostat.engine.kernel.events import ExecutionStarted
-from heliostat.engine.values import Held, Reference
+from heliostat.engine.values import Held, Reference, Value
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class StartDesk:
                 except HeliostatError as error:  # not there, or the journal cannot say
                     group.answer(index, refusal_of(error))
                     continue
-            answer = _check_input(request, hosted)
+            answer = fault_of_input(request.input, hosted)
             if answer is not None:
                 group.answer(index, answer)
                 continue
@@ -215,11 +215,12 @@ def _check_names(request: StartRequest) -> Refusal | None:
     key = request.key
     if NAME.fullmatch(key.execution_id) and NAME.fullmatch(key.namespace):
         return None
-    field, value = (
-        ("workflow_id", key.execution_id)
-        if NAME.fullmatch(key.namespace)
-        else ("namespace", key.namespace)
-    )
+    return bad_name("workflow_id" if NAME.fullmatch(key.namespace) else "namespace", key)
+
+
+def bad_name(field: str, key: ExecutionKey) -> Refusal:
+    """An id, or a namespace, that is no name."""
+    value = key.namespace if field == "namespace" else key.execution_id
     return Refusal(
         code="INVALID_INPUT",
         message=(
@@ -230,17 +231,19 @@ def _check_names(request: StartRequest) -> Refusal | None:
     )
 
 
-def _check_input(request: StartRequest, hosted: HostedPlan) -> Refusal | None:
-    validate = hosted.plan.validate_input
+def fault_of_input(input: Value, hosted: HostedPlan) -> Refusal | None:
+    """What an input breaks of the definition's `input_schema`, as a refusal."""
+    plan = hosted.plan
+    validate = plan.validate_input
     # A claim check cannot be looked into here: whoever stored the value has validated it.
-    if validate is None or _holds_reference(request.input):
+    if validate is None or _holds_reference(input):
         return None
-    fault = validate(request.input)
+    fault = validate(input)
     if fault is None:
         return None
     return Refusal(
         code="INVALID_INPUT",
-        message=f"the input of {request.definition!r} breaks its input_schema: {fault}",
+        message=f"the input of {plan.id!r} breaks its input_schema: {fault}",
         details={"field": "input", "fault": fault},
     )
 

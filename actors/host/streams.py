@@ -193,6 +193,7 @@ def end_of(key: ExecutionKey, state: ExecutionState) -> Ended:
     return Ended(
         key=key,
         status=state.status,
+        run=state.run,
         output=state.resolve(state.output),
         failure=state.failure,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from heliostat.actors.dispatch.protocol import Dispatch
 from heliostat.actors.host.bounds import HostBounds
@@ -18,24 +19,36 @@ from heliostat.actors.host.ownership import OwnedShard
 from heliostat.actors.host.plans import PlanStore
 from heliostat.engine.errors import JournalError
 from heliostat.engine.identity import Address, ExecutionKey
-from heliostat.engine.journal.protocol import Journal, StoredExecution
+from heliostat.engine.journal.protocol import Journal, Message, StoredExecution
 from heliostat.engine.kernel.stimuli import TakenOver
 
 _log = logging.getLogger(__name__)
+
+MESSAGES_PAGE: Final = 1_000
+"""Messages read at once."""
 
 
 class Recovered:
     """A claimed shard, ready to be served by the next turn."""
 
-    __slots__ = ("known", "lives", "shard")
+    __slots__ = ("bus_position", "known", "lives", "messages", "more_messages", "shard")
 
     def __init__(
         self,
         shard: OwnedShard,
         lives: list[LiveExecution],
         known: dict[ExecutionKey, set[Address]],
+        messages: list[Message],
+        *,
+        more_messages: bool,
+        bus_position: int,
     ) -> None:
         self.shard, self.lives, self.known = shard, lives, known
+        self.messages = messages
+        """Sent by executions of the shard, and not taken yet; the earliest."""
+        self.more_messages = more_messages
+        self.bus_position = bus_position
+        """Up to where the shard's executions have been told of events."""
 
     def stimulus(self, live: LiveExecution, *, owner: str, now_ms: int) -> TakenOver:
         """What the kernel is told of the new owner."""
@@ -67,7 +80,42 @@ async def recover(
     known: defaultdict[ExecutionKey, set[Address]] = defaultdict(set)
     for key, at in await dispatch.recover():
         known[key].add(at)
-    return [Recovered(shard, lives, dict(known)) for shard, lives in loaded]
+    recovered = []
+    for shard, lives in loaded:
+        messages, more = await _load_messages(shard, journal=journal, bounds=bounds)
+        recovered.append(
+            Recovered(
+                shard,
+                lives,
+                dict(known),
+                messages,
+                more_messages=more,
+                bus_position=await journal.bus_cursor(shard.name),
+            )
+        )
+    return recovered
+
+
+async def _load_messages(
+    shard: OwnedShard, *, journal: Journal, bounds: HostBounds
+) -> tuple[list[Message], bool]:
+    """The earliest messages on their way, and whether there are more.
+
+    All are read, so that what the shard sends from now on comes after the latest.
+    """
+    messages: list[Message] = []
+    more = False
+    after: Message | None = None
+    while True:
+        page = await journal.outgoing(shard.name, after=after, limit=MESSAGES_PAGE)
+        room = bounds.outbox_messages - len(messages)
+        messages += page[:room]
+        more |= len(page) > room
+        if page:
+            after = page[-1]
+            shard.sent_at_ms = max(shard.sent_at_ms, after.sent_at_ms)
+        if len(page) < MESSAGES_PAGE:
+            return messages, more
 
 
 async def _load_busy(

@@ -20,16 +20,19 @@ from heliostat.actors.dispatch.protocol import (
     Stopped,
     TimedOut,
 )
-from heliostat.actors.host.cancels import CancelItem
+from heliostat.actors.host.api import Refusal
+from heliostat.actors.host.events import EventArrival, event_stimulus
 from heliostat.actors.host.execution import LiveExecution
 from heliostat.actors.host.ownership import OwnedShard
+from heliostat.actors.host.post import Delivery, stimulus_of
+from heliostat.actors.host.requests import RequestItem, request_stimulus
 from heliostat.actors.host.starts import StartItem
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.protocol import Append
 from heliostat.engine.kernel.commands import RunStep
+from heliostat.engine.kernel.messages import StartChild
 from heliostat.engine.kernel.stimuli import (
     AnyStimulus,
-    Cancel,
     Start,
     StepLost,
     StepRaised,
@@ -52,14 +55,24 @@ class Wake:
         self.key = key
 
 
-Reason: TypeAlias = Report | Wake | StartItem | CancelItem
+Reason: TypeAlias = Report | Wake | StartItem | RequestItem | Delivery | EventArrival
 """Where a stimulus came from. Each has the `key` of its execution."""
 
 
 class Turn:
     """One commit's worth of decisions. `live.turn == number` while an execution is part of it."""
 
-    __slots__ = ("cancels", "now_ms", "number", "reports", "starts", "stimuli", "touched")
+    __slots__ = (
+        "arrivals",
+        "deliveries",
+        "now_ms",
+        "number",
+        "reports",
+        "requests",
+        "starts",
+        "stimuli",
+        "touched",
+    )
 
     def __init__(self, number: int, now_ms: int) -> None:
         self.number, self.now_ms = number, now_ms
@@ -68,7 +81,9 @@ class Turn:
         self.reports: list[tuple[ExecutionKey, Address]] = []
         """Reports that a runner holds until they are acknowledged."""
         self.starts: list[tuple[StartItem, LiveExecution]] = []
-        self.cancels: list[tuple[CancelItem, LiveExecution]] = []
+        self.requests: list[tuple[RequestItem, LiveExecution]] = []
+        self.deliveries: list[tuple[Delivery, LiveExecution, Refusal | None]] = []
+        self.arrivals: list[tuple[EventArrival, LiveExecution]] = []
 
     def join(self, live: LiveExecution) -> None:
         """Make an execution part of the turn."""
@@ -84,13 +99,33 @@ class Turn:
         self.stimuli += 1
         live.reasons.append(reason)
         kind = type(reason)
-        live.decide(STIMULI[kind](reason, self.now_ms))
+        if kind is Delivery:
+            self._take(live, reason)  # type: ignore[arg-type]  # by `kind`
+            return
+        refused = live.decide(STIMULI[kind](reason, self.now_ms))
         if kind is Returned or kind is Raised:
             self.reports.append((reason.key, reason.at))  # type: ignore[union-attr]  # by `kind`
         elif kind is StartItem:
             self.starts.append((reason, live))  # type: ignore[arg-type]  # by `kind`
-        elif kind is CancelItem:
-            self.cancels.append((reason, live))  # type: ignore[arg-type]  # by `kind`
+        elif kind is RequestItem:
+            reason.refused = refused  # type: ignore[union-attr]  # by `kind`
+            self.requests.append((reason, live))  # type: ignore[arg-type]  # by `kind`
+        elif kind is EventArrival:
+            self.arrivals.append((reason, live))  # type: ignore[arg-type]  # by `kind`
+
+    def _take(self, live: LiveExecution, delivery: Delivery) -> None:
+        """Give a message to its receiver. Its row goes with the commit, unless it is refused."""
+        says, refusal = delivery.says, None
+        if isinstance(says, StartChild) and live.state.seq:
+            if live.state.parent != says.parent:
+                refusal = _taken_id(live)
+        elif says is not None:
+            refused = live.decide(stimulus_of(delivery, self.now_ms))
+            if refused is not None:
+                refusal = Refusal(code=refused.code, message=refused.message)
+        if refusal is None:
+            live.receive(delivery.row)
+        self.deliveries.append((delivery, live, refusal))
 
     def discard(self, live: LiveExecution) -> None:
         """Take an execution out, with all that it decided in this turn."""
@@ -98,7 +133,9 @@ class Turn:
         live.turn = 0
         self.reports = [report for report in self.reports if report[0] != live.key]
         self.starts = [item for item in self.starts if item[1] is not live]
-        self.cancels = [item for item in self.cancels if item[1] is not live]
+        self.requests = [item for item in self.requests if item[1] is not live]
+        self.deliveries = [item for item in self.deliveries if item[1] is not live]
+        self.arrivals = [item for item in self.arrivals if item[1] is not live]
 
     def appends(
         self, snapshot_bytes_min: int
@@ -109,9 +146,12 @@ class Turn:
         for live in self.touched:
             if not live.events:
                 wakes.append((live, self._wake_again(live)))
-                continue
-            append, wake_at_ms = live.to_append(snapshot_bytes_min)
-            wakes.append((live, wake_at_ms))
+                if live.beside is None:
+                    continue
+                append, _ = live.to_append(snapshot_bytes_min)
+            else:
+                append, wake_at_ms = live.to_append(snapshot_bytes_min)
+                wakes.append((live, wake_at_ms))
             shard = live.shard
             if shard in appends:
                 appends[shard].append(append)
@@ -209,9 +249,14 @@ def _start(reason: StartItem, now_ms: int) -> Start:
     )
 
 
-def _cancel(reason: CancelItem, now_ms: int) -> Cancel:
-    request = reason.request
-    return Cancel(now_ms=now_ms, message_id=request.message_id, reason=request.reason)
+def _taken_id(live: LiveExecution) -> Refusal:
+    return Refusal(
+        code="DUPLICATE_ERROR",
+        message=(
+            f"execution {live.key.execution_id!r} exists in namespace {live.key.namespace!r}, and "
+            f"was not started by this step; choose another id"
+        ),
+    )
 
 
 STIMULI: Final[dict[type, Callable[[Any, int], AnyStimulus]]] = {
@@ -222,6 +267,7 @@ STIMULI: Final[dict[type, Callable[[Any, int], AnyStimulus]]] = {
     Stopped: _stopped,
     Wake: _woke,
     StartItem: _start,
-    CancelItem: _cancel,
+    RequestItem: request_stimulus,
+    EventArrival: event_stimulus,
 }
 """How each reason reaches the kernel; reports that are not here (`Noticed`) never do."""

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--deployment", required=True, help="id of the deployment it serves")
     parser.add_argument("--name", required=True, help="its name in reports")
     parser.add_argument("--code", action="append", default=[], help="folder of users' modules")
+    parser.add_argument("--secrets-file", help="file of secrets by name")
     parser.add_argument("--scratch", help="folder for unpacked code bundles")
     parser.add_argument("--orphan-ms", type=int, default=ORPHAN_MS)
     parser.add_argument("--nice", type=int, default=NICE)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 from heliostat.actors.dispatch.frames import encode_value
@@ -19,6 +20,7 @@ from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.values import Value, decoder
 
 from .arguments import ArgumentError
+from .builtin import TARGETS, Around
 from .calling import Caller
 from .capture import Capture
 from .current import Current, enter
@@ -28,6 +30,7 @@ from .failures import failure_of
 from .functions import Functions
 from .modules import Modules
 from .objects import read_all
+from .secrets import Scrubber, Secrets
 
 
 class _Returned(Struct, kw_only=True, omit_defaults=True):
@@ -56,9 +59,13 @@ class Ended(Struct, frozen=True):
 class Attempts:
     """Makes attempts in the calling thread, one after another."""
 
-    def __init__(self, *, runner: str, blobs: BlobStore, modules: Modules) -> None:
+    def __init__(
+        self, *, runner: str, blobs: BlobStore, modules: Modules, secrets: Secrets | None = None
+    ) -> None:
         self._runner, self._blobs = runner, blobs
-        self._functions = Functions(modules)
+        self._modules, self._functions = modules, Functions(modules)
+        self._secrets = secrets if secrets is not None else Secrets()
+        self._scrubber: Scrubber | None = None  # of the attempt being made
         self._caller = Caller()
         self._capture = Capture()
         self._saw_blob = False
@@ -69,16 +76,17 @@ class Attempts:
         key, at = current._where
         started_at_ms = time.time_ns() // 1_000_000
         began = time.perf_counter_ns()
+        self._scrubber = None
         self._capture.begin()
         enter(current)
         try:
             result, found = self._result(code, input, current)
         except BaseException as error:  # noqa: BLE001  # the outer edge of user code
             spent_us = (time.perf_counter_ns() - began) // 1_000
-            stdout, stderr = self._capture.end()
+            stdout, stderr = self._printed()
             return self._raised(code, key, at, error, started_at_ms, spent_us, stdout, stderr)
         spent_us = (time.perf_counter_ns() - began) // 1_000
-        stdout, stderr = self._capture.end()
+        stdout, stderr = self._printed()
         report = encode_value(
             _Returned(
                 key=key,
@@ -105,9 +113,13 @@ class Attempts:
         prepared = self._functions.find(code)
         self._saw_blob = False
         value = self._decode(input)
+        if code.target in TARGETS:
+            value = self._introduce(code, value, current)
         if self._saw_blob:
             value = read_all(value, self._blobs)
         returned = self._caller.call(prepared.call, prepared.signature.bind(value), current)
+        if self._scrubber is not None:
+            returned = self._scrubber.tree(returned)
         namespace = current.namespace
         result = encode(
             returned, namespace=namespace, blobs=self._blobs, write=prepared.signature.write
@@ -117,6 +129,25 @@ class Attempts:
         return result, extracts(
             code.reads, result, lambda content: self._blobs.put(namespace, content)
         )
+
+    def _introduce(self, code: StepCode, input: Value, current: Current) -> Value:
+        """Secrets in their places, for one of our own functions, and what it is told beside."""
+        opened, self._scrubber = self._secrets.open(input)
+        current.around = Around(
+            folders=self._modules.folders(code.code),
+            timeout_ms=code.timeout_ms,
+            scrub=str if self._scrubber is None else self._scrubber.text,
+        )
+        return opened
+
+    def _printed(self) -> tuple[str | None, str | None]:
+        stdout, stderr = self._capture.end()
+        if self._scrubber is None:
+            return stdout, stderr
+        return self._scrubbed(stdout), self._scrubbed(stderr)
+
+    def _scrubbed(self, text: str | None) -> str | None:
+        return text if text is None or self._scrubber is None else self._scrubber.text(text)
 
     def _raised(
         self,
@@ -135,6 +166,12 @@ class Attempts:
             failure = failure_of(
                 error, step_id=code.step_id, attempt=at.attempt, stdout=stdout, stderr=stderr
             )
+        if self._scrubber is not None:
+            failure = msgspec.structs.replace(
+                failure,
+                message=self._scrubber.text(failure.message),
+                traceback=self._scrubbed(failure.traceback),
+            )
         report = Raised(
             key=key,
             at=at,
@@ -151,9 +188,7 @@ class Attempts:
 
 def decoder_telling(tell: Callable[[], None]) -> Callable[[Raw], Any]:
     """Decodes values, and tells when one holds a leaf that must be looked up."""
-    import msgspec
-
-    leaf = decoder().ext_hook
+    leaf = decoder(sealed=True).ext_hook
     assert leaf is not None
 
     def hook(code: int, data: memoryview) -> Any:

@@ -14,9 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.identity import Address, ExecutionKey, idempotency_key
+
+from .builtin import Around
+
+_NOTHING_AROUND: Final = Around()
 
 
 class Cancelled(BaseException):
@@ -33,7 +37,7 @@ class NoAttempt(RuntimeError):
 class Current:
     """The attempt that this code runs in."""
 
-    __slots__ = ("_on_stop", "_report", "_stopped", "_where", "attempt", "step_id")
+    __slots__ = ("_on_stop", "_report", "_stopped", "_where", "around", "attempt", "step_id")
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Current:
         self._on_stop: Callable[[], None] | None = None
         self.step_id = step_id
         self.attempt = at.attempt  # from 1
+        self.around = _NOTHING_AROUND
 
     @property
     def namespace(self) -> str:

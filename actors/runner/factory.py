@@ -54,13 +54,14 @@ class RayRunnerFactory:
         folder: Path,
         blobs: Path,
         code: Sequence[str] = (),
+        secrets_file: str | None = None,
         orphan_ms: int = ORPHAN_MS,
         runners_max: int = 2,
         first_index: int = 0,
     ) -> None:
         self._deployment, self._generation = deployment, generation
         self._folder, self._blobs, self._code = folder, blobs, tuple(code)
-        self._orphan_ms = orphan_ms
+        self._secrets_file, self._orphan_ms = secrets_file, orphan_ms
         self._runners_max = runners_max
         self._first_index = first_index  # so that nodes do not take each other's names
         self._node_id: str = ray.get_runtime_context().get_node_id()
@@ -79,6 +80,7 @@ class RayRunnerFactory:
             socket=str(path),
             blobs=str(self._blobs),
             code=self._code,
+            secrets_file=self._secrets_file,
             orphan_ms=self._orphan_ms,
         )
         with self._probe.ours({"CPU": share}):

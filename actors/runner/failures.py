@@ -9,6 +9,8 @@ from typing import Final
 
 from heliostat.engine.kernel.events import Failure
 
+from .builtin import BuiltinError
+
 MESSAGE_CHARS_MAX: Final = 8 * 1024
 TRACEBACK_CHARS_MAX: Final = 16 * 1024
 """Failures are journaled: an error may not make a history expensive to load."""
@@ -40,7 +42,7 @@ def failure_of(
         mro=names,
         step=step_id,
         attempt=attempt,
-        traceback=_traceback(error),
+        traceback=None if isinstance(error, BuiltinError) else _traceback(error),
         stdout=stdout,
         stderr=stderr,
     )

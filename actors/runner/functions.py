@@ -15,6 +15,7 @@ from typing import Any
 from heliostat.actors.dispatch.protocol import StepCode
 
 from .arguments import Signature
+from .builtin import TARGETS
 from .byvalue import function_by_value
 from .modules import Bundle, Modules
 
@@ -47,11 +48,21 @@ class Functions:
             TargetError: there is no such function.
             Exception: whatever importing the user's module raises.
         """
+        if code.target in TARGETS:
+            return self._ours(code.target)
         bundle = self._modules.use(code.code)
         prepared = self._prepared.get((code.code, code.target))
         if prepared is None:
             prepared = Prepared(_function(code.target, bundle))
             self._prepared[code.code, code.target] = prepared
+        return prepared
+
+    def _ours(self, target: str) -> Prepared:
+        """What they import is never looked for in a bundle, whatever its modules are called."""
+        self._modules.use(None)
+        prepared = self._prepared.get((None, target))
+        if prepared is None:
+            prepared = self._prepared[None, target] = Prepared(_function(target, None))
         return prepared
 
 

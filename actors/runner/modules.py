@@ -51,6 +51,7 @@ class Modules:
         self._blobs, self._scratch = blobs, scratch
         self._bundles: dict[str, Bundle] = {}
         self._active: Bundle | None = None
+        self._paths = tuple(paths)
         for path in reversed(paths):
             if path not in sys.path:
                 sys.path.insert(0, path)
@@ -80,6 +81,17 @@ class Modules:
             sys.path.insert(0, str(bundle.folder))
         self._active = bundle
         return bundle
+
+    def folders(self, name: str | None) -> tuple[str, ...]:
+        """Where another process finds the modules of a bundle, and those that are not shipped.
+
+        Raises:
+            CodeError: the blob is gone, or is no bundle.
+        """
+        if name is None:
+            return self._paths
+        bundle = self._bundles.get(name) or self._unpack(name)
+        return (str(bundle.folder), *self._paths)
 
     def _unpack(self, name: str) -> Bundle:
         folder = self._scratch / name.rpartition("/")[2]

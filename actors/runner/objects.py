@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from heliostat.engine.journal.protocol import BlobStore
-from heliostat.engine.values import Encoding, Held, Reference, Value
+from heliostat.engine.values import Encoding, Held, Reference, Sealed, Value
 
 
 class Unpicklable(TypeError):
@@ -114,6 +114,8 @@ def read_all(value: Value, blobs: BlobStore) -> Any:
         return read(value, blobs)
     if isinstance(value, Held):
         raise TypeError(f"{value!r} reached a runner: hosts send values or references")
+    if isinstance(value, Sealed):
+        raise TypeError(f"{value!r}: secrets are for service calls and the `env` of scripts")
     if type(value) is dict:
         return {name: read_all(member, blobs) for name, member in value.items()}
     if type(value) is list:

@@ -16,6 +16,7 @@ from heliostat.engine.journal.blobs import FileBlobStore
 from .attempt import Attempts
 from .modules import Modules
 from .runner import Runner
+from .secrets import Secrets
 from .service import Service
 from .settings import RunnerSettings
 
@@ -29,7 +30,9 @@ class RunnerProcess:
         self._settings = settings
         blobs = FileBlobStore(Path(settings.blobs))
         modules = Modules(blobs, settings.scratch_path, settings.code)
-        self._runner = Runner(Attempts(runner=settings.name, blobs=blobs, modules=modules))
+        secrets = Secrets(Path(settings.secrets_file) if settings.secrets_file else None)
+        attempts = Attempts(runner=settings.name, blobs=blobs, modules=modules, secrets=secrets)
+        self._runner = Runner(attempts)
         self._service = Service(settings, self._runner, on_orphaned=self._orphaned)
 
     def run(self) -> NoReturn:

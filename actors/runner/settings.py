@@ -25,6 +25,7 @@ class RunnerSettings(Struct, frozen=True, kw_only=True):
     socket: str
     blobs: str  # the folder of the file blob store
     code: tuple[str, ...] = ()  # folders to import users' modules from, first one first
+    secrets_file: str | None = None  # of those that the environment does not have
     scratch: str | None = None  # unpacked code bundles; None: beside the socket
     orphan_ms: int = ORPHAN_MS
     nice: int = NICE

@@ -19,9 +19,14 @@ import click
 from heliostat import __version__
 from heliostat.api.cli.demo import demo
 from heliostat.api.cli.deployment import down, status, up
+from heliostat.api.cli.event import event
 from heliostat.api.cli.output import Output
+from heliostat.api.cli.register import register
 from heliostat.api.cli.run import run
-from heliostat.api.cli.workflow import workflow
+from heliostat.api.cli.schema import schema
+from heliostat.api.cli.simulate import simulate
+from heliostat.api.cli.steering import workflow
+from heliostat.api.cli.task import task
 from heliostat.engine import errors
 from heliostat.engine.errors import HeliostatError
 
@@ -54,7 +59,19 @@ def app() -> None:
     """
 
 
-for command in (up, down, status, run, workflow, demo):
+for command in (
+    up,
+    down,
+    status,
+    register,
+    run,
+    workflow,
+    task,
+    event,
+    simulate,
+    schema,
+    demo,
+):
     app.add_command(command)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from heliostat.api.cli.output import Output
 from heliostat.cluster.config import Configuration, load_configuration
+from heliostat.engine.errors import InputError
+
+_NO_DIRECTORY: Final = ("{", "[", '"', "@")
+"""How a value begins that somebody gives by a flag that other tools have."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,6 +56,24 @@ def namespace_option(command: Command) -> Command:
     )(command)
 
 
+def execution_argument(command: Command) -> Command:
+    """The argument and options of a command about one execution."""
+    command = format_option(place_options(namespace_option(command)))
+    return click.argument("execution_id", metavar="ID")(command)
+
+
+def user_option(help: str) -> Callable[[Command], Command]:
+    """`--user`: the person who does something with a human task."""
+    return click.option(
+        "--user", "-u", default=getpass.getuser, help=f"{help}  [default: your login name]"
+    )
+
+
 def configuration(data: Path | None, config: Path | None, **flags: Any) -> Configuration:
     """The configuration that the shared options and these flags ask for."""
+    if data is not None and str(data).startswith(_NO_DIRECTORY):
+        raise InputError(
+            f"--data {str(data)!r} is no directory: --data names the data directory, values are "
+            f"given by --input, --payload or --output"
+        )
     return load_configuration({"data_dir": data, **flags}, file=config)

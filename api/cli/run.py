@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from heliostat.api.cli.inputs import data_option, read_tags, read_value
 from heliostat.api.cli.options import (
     configuration,
     format_option,
@@ -19,8 +20,7 @@ from heliostat.api.cli.options import (
     place_options,
 )
 from heliostat.api.cli.output import Output, json_text
-from heliostat.api.cli.workflow import read_tags
-from heliostat.engine.errors import InputError, ResultTimeout, Unreachable
+from heliostat.engine.errors import ExecutionFailed, ResultTimeout, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
@@ -34,7 +34,15 @@ _LOOK_S: Final = 1.0
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--input", "input_", metavar="JSON|@FILE|-", help="Input, a file with it, or stdin.")
+@click.option(
+    "--with",
+    "siblings",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Register this definition too, which FILE calls; repeatable.",
+)
+@data_option("--input", "-i", "input_", help="Input, a file with it, or stdin.")
 @click.option("--id", "execution_id", help="Id of the execution; the same again is the same start.")
 @click.option("--detach", is_flag=True, help="Print the id and leave; needs a deployment.")
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the file may change.")
@@ -46,6 +54,7 @@ _LOOK_S: Final = 1.0
 def run(
     context: click.Context,
     file: Path,
+    siblings: tuple[Path, ...],
     input_: str | None,
     execution_id: str | None,
     detach: bool,
@@ -66,11 +75,14 @@ def run(
     from heliostat.cluster.connect import code_path
 
     settings = configuration(data, config)
-    value, labels = read_input(input_), read_tags(tags)
-    # Before anything is started: faults in it need no deployment.
-    prepared = prepare(file, dev=dev, namespace=namespace, code_path=code_path(settings))
+    value, labels = read_value(input_, "--input"), read_tags(tags)
+    # Before anything is started: faults in them need no deployment.
+    prepared = [
+        prepare(each, dev=dev, namespace=namespace, code_path=code_path(settings))
+        for each in (file, *siblings)
+    ]
     with _client(settings, output, detach=detach) as client:
-        version = client.register(prepared)
+        version, *_ = client.register_many(prepared)
         handle = client.start(version, value, id=execution_id, tags=labels)
         if detach:
             output.result({"id": handle.id, "status": "Running"}, lambda: handle.id)
@@ -78,8 +90,14 @@ def run(
         try:
             result = _wait(handle, output)
         except KeyboardInterrupt:
-            _tell_how_to_go_on(handle, client, settings, output)
+            word = "waits in the journal" if client.embedded else "goes on"
+            command = _command(handle, client, settings, "result")
+            output.note(f"\nexecution {handle.id} {word}; its result: {command}")
             context.exit(_EXIT_INTERRUPTED)
+        except ExecutionFailed:
+            command = _command(handle, client, settings, "retry")
+            output.note(f"execution {handle.id} goes on where it failed with: {command}")
+            raise
     answer = {"id": handle.id, "status": "Completed", "output": result}
     output.result(answer, lambda: json_text(result, indent=2))
 
@@ -121,57 +139,9 @@ def _say_where(handle: Handle, say: Callable[[str], None]) -> None:
     say(f"execution {handle.id}: {view.status}, {since_s:.0f} s{': ' + steps if steps else ''}")
 
 
-def _tell_how_to_go_on(
-    handle: Handle, client: Client, settings: Configuration, output: Output
-) -> None:
-    place = f"--data {settings.data_dir}"
-    if handle.namespace != DEFAULT_NAMESPACE:
-        place += f" --namespace {handle.namespace}"
-    first = f"heliostat up {place} && " if client.embedded else ""
-    word = "waits in the journal" if client.embedded else "goes on"
-    output.note(
-        f"\nexecution {handle.id} {word}; its result: {first}"
-        f"heliostat workflow result {place} {handle.id}"
-    )
-
-
-def read_input(text: str | None) -> Any:
-    """`--input`: JSON, `@file` with JSON or YAML, or `-` for JSON on stdin; absent, null."""
-    if text is None:
-        return None
-    if text == "-":
-        return _parsed(sys.stdin.read(), "stdin")
-    if not text.startswith("@"):
-        return _parsed(text, "--input")
-    path = Path(text[1:])
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the input file {str(path)!r} cannot be read: {error}") from error
-    return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
-
-
-def _yaml(text: str, path: Path) -> Any:
-    """As definitions are read: YAML 1.2, every fault with its place."""
-    from heliostat.engine.authoring import yaml12
-    from heliostat.engine.authoring.diagnostics import Findings
-    from heliostat.engine.authoring.source import Source
-
-    source = Source(path.name, text)
-    findings = Findings(path.name, None, source)
-    value = None
-    with suppress(yaml12.Unreadable):  # then the findings say why
-        value = yaml12.read(source, findings)
-    if findings:
-        faults = "\n".join(str(fault) for fault in findings.all())
-        raise InputError(f"the input file {str(path)!r} cannot be used:\n{faults}")
-    return value
-
-
-def _parsed(text: str, source: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{source} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        ) from error
+def _command(handle: Handle, client: Client, settings: Configuration, verb: str) -> str:
+    """What is typed to go on with an execution."""
+    data = ("--data", str(settings.data_dir))
+    scope = () if handle.namespace == DEFAULT_NAMESPACE else ("--namespace", handle.namespace)
+    typed = shlex.join(("heliostat", "workflow", verb, *data, *scope, handle.id))
+    return f"{shlex.join(('heliostat', 'up', *data))} && {typed}" if client.embedded else typed

@@ -1,5 +1,7 @@
 """Looking at the functions that a definition names, before anything runs.
 
+Those of activities and of handlers' custom actions: scripts and service calls bring their own.
+
 The modules are imported in the calling process: the client's, or for HTTP a runner's, never a
 host's. A missing module or function, a parameter that `input` lacks or that the function does not
 have, are faults of the definition and are told with their place in its file.
@@ -11,7 +13,7 @@ import importlib
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any, Final
@@ -19,6 +21,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..errors import DefinitionError
+from ..plan.numbering import custom_key
 from .canonical import content
 from .diagnostics import Findings
 from .model import ActivityStep, Definition
@@ -82,6 +85,8 @@ def check_activities(
 ) -> dict[str, ActivityOptions]:
     """What definition and decorators say together, by step id; each function looked at.
 
+    Those of handlers' custom actions stand under `custom_key`.
+
     Raises:
         DefinitionError: with a diagnostic for each function that a step cannot call.
     """
@@ -90,15 +95,12 @@ def check_activities(
     merged: dict[str, ActivityOptions] = {}
     inspected: dict[str, ActivityInfo] = {}
     with importing_from(code_path):
-        for scope in scopes_of(definition):
-            for index, step in enumerate(scope.steps):
-                if not isinstance(step, ActivityStep):
-                    continue
-                if step.activity not in inspected:
-                    inspected[step.activity] = _inspected(step.activity, registered or {})
-                info = inspected[step.activity]
-                _compare(step, scope.step_path(index), info, findings)
-                merged[step.id] = _merged(step, scope.step_path(index), info, findings)
+        for key, step, path in _calls(definition):
+            if step.activity not in inspected:
+                inspected[step.activity] = _inspected(step.activity, registered or {})
+            info = inspected[step.activity]
+            _compare(step, path, info, findings)
+            merged[key] = _merged(step, path, info, findings)
     if findings:
         raise DefinitionError(name, findings.all())
     return merged
@@ -107,11 +109,26 @@ def check_activities(
 def entry_modules(definition: Definition) -> tuple[str, ...]:
     """The modules that a definition's activities name, each once, in the order written."""
     found = dict[str, None]()
-    for scope in scopes_of(definition):
-        for step in scope.steps:
-            if isinstance(step, ActivityStep) and (named := TARGET.fullmatch(step.activity)):
-                found[named[1]] = None
+    for _, step, _ in _calls(definition):
+        if named := TARGET.fullmatch(step.activity):
+            found[named[1]] = None
     return tuple(found)
+
+
+def _calls(definition: Definition) -> Iterator[tuple[str, ActivityStep, Path]]:
+    """All that call a function: steps by their ids, and handlers' custom actions as such steps."""
+    for scope in scopes_of(definition):
+        for index, step in enumerate(scope.steps):
+            if isinstance(step, ActivityStep):
+                yield step.id, step, scope.step_path(index)
+    for number, handler in enumerate(definition.handlers):
+        for index, action in enumerate(handler.actions):
+            custom = action.custom
+            if custom is None:
+                continue
+            given = {"input": custom.input} if custom.given("input") else {}
+            step = ActivityStep(id="custom", type="activity", activity=custom.activity, **given)
+            yield custom_key(number, index), step, ("handlers", number, "actions", index, "custom")
 
 
 def _inspected(target: str, registered: Mapping[str, Callable[..., Any]]) -> ActivityInfo:

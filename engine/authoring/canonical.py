@@ -17,7 +17,22 @@ from pydantic import BaseModel
 from ..values import Json
 from .model import Definition
 
-_NULL_IS_A_VALUE: Final = frozenset({"input", "output", "until", "duration", "deadline"})
+_NULL_IS_A_VALUE: Final = frozenset(
+    {
+        "assignees",
+        "body",
+        "candidates",
+        "data",
+        "deadline",
+        "duration",
+        "execution",
+        "input",
+        "output",
+        "query",
+        "timer",
+        "until",
+    }
+)
 
 
 def content(definition: Definition) -> dict[str, Json]:

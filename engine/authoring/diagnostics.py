@@ -60,6 +60,9 @@ CODES: Final[dict[str, str]] = {
     "HS215": "the count can never be reached",
     "HS216": "the field needs `foreach`",
     "HS217": "an `on_error` clause stands behind one that takes every error",
+    "HS218": "items and branches may change outer variables by `append` only",
+    "HS219": "the definition declares no semaphore of this name",
+    "HS220": "the definition declares no such intervention point",
     # activities
     "HS301": "the module cannot be imported",
     "HS302": "the module has no such function",
@@ -69,6 +72,9 @@ CODES: Final[dict[str, str]] = {
     "HS306": "the parameter cannot be passed by name",
     "HS307": "the activity is neither `module:function` nor a registered name",
     "HS308": "the options at the function and those of the step contradict each other",
+    # what registration finds in the deployment
+    "HS320": "the workflow, or its version, is not registered",
+    "HS321": "no calendar of this name is configured",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 

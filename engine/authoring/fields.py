@@ -24,6 +24,7 @@ END_TARGET: Final = "end"
 
 NAME_CHARS_MAX: Final = 200
 _SIZE: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]i?B|B)")
+_STATUS: Final = re.compile(r"[1-5][0-9]{2}|[1-5]xx")
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -146,6 +147,17 @@ def _rule(value: object) -> object:
     )
 
 
+def _statuses(value: object) -> object:
+    """`expect: 2xx` is short for `expect: [2xx]`."""
+    several = value if isinstance(value, list) else [value]
+    for status in several:
+        if not _STATUS.fullmatch(str(status)) or isinstance(status, bool):
+            raise refusal(
+                "HS014", f"`{_short(str(status))}` is no HTTP status", "as 200, 404 or 2xx"
+            )
+    return several
+
+
 def _memory(value: object) -> object:
     if isinstance(value, str):
         memory_bytes(value)
@@ -188,6 +200,9 @@ MemorySize: TypeAlias = Annotated[int | str, BeforeValidator(_memory)]
 Data: TypeAlias = Any
 """A JSON value whose strings may be paths, `${ … }` or templates; null is a value."""
 
+EventName: TypeAlias = Annotated[str, AfterValidator(_identifier)]
+"""Of an event's type or a signal: letters, digits and `_ . : + @ -`, as in `order.paid`."""
+
 Target: TypeAlias = str
 """A step's id, or `end`; whether it exists is a question of structure."""
 
@@ -221,13 +236,116 @@ class Failing(Model):
 
 
 class ErrorClause(Model):
-    """What follows an error that `error` and `when` fit: exactly one of the other three."""
+    """What follows an error that `error` and `when` fit: exactly one of the others."""
 
     error: ErrorName | None = None
     when: Expression | None = None
     next: Target | None = None
     output: Data = None
     fail: Failing | None = None
+    human: Name | None = None
+    """An intervention point of the definition: a person decides how the step goes on."""
+
+
+class Publication(Model):
+    """An event that a step publishes when it completes."""
+
+    event: EventName
+    data: Data = None
+
+
+class Signalling(Model):
+    """A signal that a step, or a handler, sends to another execution of the namespace."""
+
+    execution: Data
+    name: EventName
+    data: Data = None
+
+
+class Alternative(Model):
+    """What a `wait` waits for: exactly one of `event`, `signal`, `timer`; the first wins."""
+
+    name: Name | None = None
+    event: EventName | None = None
+    signal: EventName | None = None
+    timer: Data = None
+    where: Expression | None = None
+
+
+class Escalation(Model):
+    """Whom a human task is given to as well when nobody has completed it `after` so long."""
+
+    after: DurationText
+    assignees: Data = None
+    candidates: Data = None
+
+
+class InterventionPoint(Model):
+    """Where people come in, declared once: human steps and `on_error` clauses refer to its id."""
+
+    id: Name
+    name: str | None = None
+    description: str | None = None
+    assignees: Data = None
+    candidates: Data = None
+    form: dict[str, Any] | None = None
+    deadline: Data = None
+    escalate: list[Escalation] = []
+
+
+class SemaphoreScope(Model):
+    """A semaphore of the deployment, whose capacity is in its configuration."""
+
+    per: Literal["deployment"]
+
+
+class Starting(Model):
+    """A workflow that a handler starts; its execution goes on without this one."""
+
+    workflow: Identifier
+    version: Version | None = None
+    id: Data = None
+    input: Data = None
+
+
+class Recipient(Model):
+    """An execution that a handler cancels, pauses or resumes; absent, its own."""
+
+    execution: Data = None
+
+
+class Triggering(Model):
+    """A step of the root state machine that a handler puts a token on."""
+
+    step: Target
+
+
+class Custom(Model):
+    """A function of the user's that a handler calls; what it returns is kept by nobody."""
+
+    activity: str
+    input: Data = None
+
+
+class Action(Model):
+    """One thing that a handler does: exactly one of these."""
+
+    start: Starting | None = None
+    signal: Signalling | None = None
+    trigger: Triggering | None = None
+    cancel: Recipient | None = None
+    pause: Recipient | None = None
+    resume: Recipient | None = None
+    custom: Custom | None = None
+
+
+class Handler(Model):
+    """What an execution does, at any time of its life, when an event comes that fits."""
+
+    id: Name | None = None
+    event: EventName
+    where: Expression | None = None
+    actions: Annotated[list[Action], Field(min_length=1)]
 
 
 class RetryPolicy(Model):
@@ -249,8 +367,15 @@ class ResourceNeeds(Model):
     num_gpus: Annotated[float, Field(ge=0, le=100_000)] | None = None
     memory: MemorySize | None = None
     custom: dict[str, Annotated[float, Field(gt=0)]] = {}
+    runtime_env: dict[str, Any] | None = None
 
 
 Needs: TypeAlias = Annotated[list[str], BeforeValidator(_one_or_many)]
+Cancels: TypeAlias = Needs
+Uses: TypeAlias = dict[Name, Annotated[int, Field(ge=1)]]
+Semaphores: TypeAlias = dict[Name, Annotated[int, Field(ge=1)] | SemaphoreScope]
 Next: TypeAlias = Annotated[list[NextClause], BeforeValidator(_clauses)]
+Expect: TypeAlias = Annotated[list[int | str], BeforeValidator(_statuses)]
+"""Statuses that a service call takes for success: `200`, `2xx`, or a list of such."""
+
 Effects: TypeAlias = Literal["at_least_once", "at_most_once"]

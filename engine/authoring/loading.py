@@ -6,6 +6,7 @@ from pathlib import Path as FilePath
 
 from ..errors import DefinitionError
 from . import yaml12
+from .aliases import rewritten
 from .canonical import content
 from .checks import check_definition
 from .diagnostics import Diagnostic, Findings
@@ -62,6 +63,7 @@ def parse_definition(text: str, name: str = "definition") -> Definition:
     except yaml12.Unreadable:
         raise DefinitionError(name, findings.all()) from None
     findings.tree = tree
+    tree = rewritten(tree, source, findings)
     definition, lost = shaped(tree, findings)
     if definition is not None:
         check_definition(definition, findings, lost=lost)

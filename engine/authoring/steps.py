@@ -20,7 +20,7 @@ from msgspec import Struct
 from ..expressions.time import parse_duration
 from ..plan import plan
 from .fields import Effects, RetryPolicy, memory_bytes
-from .model import ActivityStep
+from .model import ActivityStep, AttemptFields, CommonFields, RetriedFields, SubWorkflowStep
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -170,9 +170,21 @@ def step(
     return lambda decorated: Step(decorated, options)
 
 
-def merge(step: ActivityStep, options: StepOptions | None = None) -> ActivityOptions:
-    """What the step's fields and the decorator's options say together, the step first."""
+def merge(step: CommonFields, options: StepOptions | None = None) -> ActivityOptions:
+    """What the step's fields and the decorator's options say together, the step first.
+
+    A step that makes no attempt has the defaults; a body, a parallel step and a `sub_workflow`
+    have what they can say: their `retry`, the last a `grace` too.
+    """
     said = options if options is not None else StepOptions()
+    if not isinstance(step, AttemptFields):
+        grace = step.grace if isinstance(step, SubWorkflowStep) else None
+        return ActivityOptions(
+            retry=_merged_retry(step.retry, said.retry)
+            if isinstance(step, RetriedFields)
+            else plan.Retry(),
+            grace_ms=GRACE_MS_DEFAULT if grace is None else parse_duration(grace),
+        )
     needs, custom = step.resources, {**said.resources, **step.resources.custom}
     timeout = step.timeout if step.given("timeout") else said.timeout
     grace = step.grace if step.given("grace") or said.grace is None else said.grace
@@ -188,6 +200,7 @@ def merge(step: ActivityStep, options: StepOptions | None = None) -> ActivityOpt
             num_gpus=needs.num_gpus if needs.given("num_gpus") else said.num_gpus,
             memory=None if memory is None else memory_bytes(memory),
             custom={name: float(custom[name]) for name in sorted(custom)},
+            runtime_env=needs.runtime_env,
         ),
     )
 

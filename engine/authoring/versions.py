@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from ..calendars import Calendar
 from ..plan.compile import compile_plan
 from ..plan.numbering import Numbering, make_numbering
 from ..plan.plan import Plan
@@ -35,6 +36,10 @@ class Compiled(Struct, frozen=True, kw_only=True):
 
     numbering: Numbering
     activities: Mapping[str, ActivityOptions]
+    children: Mapping[str, str] = {}
+    """The versions of `sub_workflow` steps that say none, by step id."""
+    calendars: Mapping[str, Calendar] = {}
+    """Those that deadlines name, as they were configured."""
     code: str | None = None
     format: int = VERSION_FORMAT
 
@@ -77,6 +82,8 @@ def register(
     *,
     activities: Mapping[str, ActivityOptions] | None = None,
     code: str | None = None,
+    children: Mapping[str, str] | None = None,
+    calendars: Mapping[str, Calendar] | None = None,
     numbering: Numbering | None = None,
 ) -> RegisteredVersion:
     """The version to store for a definition that passed the checks.
@@ -84,19 +91,27 @@ def register(
     Args:
         activities: by step id, as `check_activities` answers.
         code: hash of the code bundle, if one is shipped.
+        children: the versions of `sub_workflow` steps that say none, by step id.
+        calendars: by name, those that deadlines may ask for.
         numbering: that of the version, if it is registered already; None numbers anew.
     """
     body = canonical_body(definition)
     options = {id: (activities or {})[id] for id in sorted(activities or {})}
+    pinned = dict(sorted((children or {}).items()))
+    named = dict(sorted((calendars or {}).items()))
     compiled = Compiled(
         numbering=numbering if numbering is not None else make_numbering(definition),
         activities=options,
+        children=pinned,
+        calendars=named,
         code=code,
     )
     identity = canonical(
         {
             "definition": json.loads(body),
             "activities": msgspec.to_builtins(options),
+            "children": pinned,
+            "calendars": {name: _plain(calendar) for name, calendar in named.items()},
             "code": code,
         }
     )
@@ -141,6 +156,8 @@ def plan_of(version: Stored) -> Plan:
         numbering=fixed.numbering,
         code=fixed.code,
         activities=fixed.activities,
+        children=fixed.children,
+        calendars=fixed.calendars,
         content_hash=version.content_hash,
     )
 
@@ -161,8 +178,16 @@ def _readable(version: Stored) -> list[str]:
     parts["activity options"] = {
         id: _not_default(options) for id, options in fixed.activities.items()
     }
+    parts["children"] = dict(fixed.children)
+    parts["calendars"] = {name: _plain(each) for name, each in fixed.calendars.items()}
     parts["code"] = fixed.code
     return json.dumps(parts, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+
+
+def _plain(calendar: Calendar) -> dict[str, Any]:
+    """As JSON, its holidays in order: a set has none of its own."""
+    plain: dict[str, Any] = msgspec.to_builtins(calendar)
+    return plain | {"holidays": sorted(plain["holidays"])}
 
 
 def _not_default(options: ActivityOptions) -> dict[str, Any]:

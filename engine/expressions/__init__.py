@@ -15,7 +15,15 @@ from ..errors import ExpressionError
 from .ast import Node, Path
 from .check import Names, check, type_of
 from .context import MISSING, Context, EvaluationContext, Missing, StepResult, StepView
-from .data import Data, Expression, Template, at_rest, parse_data, parse_expression
+from .data import (
+    Data,
+    Expression,
+    Template,
+    at_rest,
+    parse_data,
+    parse_expression,
+    parse_fields,
+)
 from .errors import CODES, DataProblems, Problem, SyntaxProblem
 from .functions import FUNCTIONS
 from .grammar import RESERVED_WORDS
@@ -64,6 +72,7 @@ __all__ = [
     "parse_data",
     "parse_duration",
     "parse_expression",
+    "parse_fields",
     "parse_instant",
     "print_expression",
     "print_path",

@@ -6,7 +6,9 @@ whatever `n` may be, as long as one possible kind of it can be added to a number
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
+from typing import Literal as OneOf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,6 +36,7 @@ from .ast import (
     Slice,
     Span,
     Wildcard,
+    children,
     filters,
 )
 from .data import Data, Expression, Template
@@ -61,6 +64,9 @@ from .types import (
     union,
 )
 
+Collection: TypeAlias = OneOf["items", "branches"] | None
+"""What a step has beside its output: `items`; `items` and `finished`; or neither."""
+
 
 class Names(Struct, frozen=True, kw_only=True):
     """What can be named at a place, with the type of each as far as it is known."""
@@ -71,6 +77,8 @@ class Names(Struct, frozen=True, kw_only=True):
     """The readable steps and the type of their output."""
     elsewhere: dict[str, str] = {}
     """Steps that exist and cannot be read here, each with what to read instead."""
+    collections: Mapping[str, Collection] = {}
+    """Of those steps of which it is known."""
     has_item: bool = False
     item: Type = JSON
     has_output: bool = False
@@ -93,6 +101,8 @@ def check(
         case Expression():
             checker = _Checker(names)
             checker.expected(part.ast, expect)
+            if names.has_secrets and not _is_secret(part.ast):
+                checker.problems += _operated_secrets(part.ast)
             return checker.problems
         case Template():
             problems = []
@@ -108,6 +118,20 @@ def check(
                 for place, inner in part.parts()
                 for problem in check(inner, names, expect=expect if place == () else None)
             ]
+
+
+def _operated_secrets(node: Node) -> Iterator[Problem]:
+    """Secrets that something is done with: where they are evaluated, their values are not."""
+    if _is_secret(node):
+        message = "a secret is passed on as it is, and cannot be operated on"
+        cure = "`$.secrets.name` alone, or `${ $.secrets.name }` within a text"
+        yield Problem("HS105", message, node.span, cure)
+    for child in filters(node) if isinstance(node, Path) else children(node):
+        yield from _operated_secrets(child)
+
+
+def _is_secret(node: Node) -> bool:
+    return isinstance(node, Path) and node.root == "$" and entry(node).root == "secrets"
 
 
 def type_of(expression: Expression, names: Names) -> Type:
@@ -320,6 +344,7 @@ class _Checker:
             self._note("HS102", f"there is no step {at.step!r}", span, cure)
             return ANY
         output = union(self._names.steps[at.step], NULL)
+        self._has(at, path)
         match at.field:
             case "status":
                 return union(STRING, NULL)
@@ -334,8 +359,21 @@ class _Checker:
                     "output": union(output.element(), NULL),
                     "error": union(_ERROR, NULL),
                 }
+                if self._names.collections.get(at.step) == "branches":
+                    item |= {"name": STRING, "output": JSON}
                 return union(array_type(object_type(item)), NULL)
         return output
+
+    def _has(self, at: Entry, path: Path) -> None:
+        """Note a read of `items` or `finished` of a step that never has them."""
+        assert at.step is not None
+        has = self._names.collections.get(at.step, "branches")
+        if at.field == "items" and has is None:
+            message = f"step {at.step!r} has no items: it has neither `foreach` nor `branches`"
+            self._note("HS102", message, path.segments[2].span, "read its `output`")
+        elif at.field == "finished" and has != "branches":
+            message = f"step {at.step!r} has no `finished`: only a step with `branches` has"
+            self._note("HS102", message, path.segments[2].span)
 
     def _segment(self, found: Type, segment: Segment, spread: bool) -> tuple[Type, bool]:
         for condition in filters(Path("$", (segment,), segment.span)):

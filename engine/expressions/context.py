@@ -70,7 +70,10 @@ class Context(Protocol):
     @property
     def event(self) -> Value | None: ...
     @property
-    def secrets(self) -> Mapping[str, str] | None: ...
+    def secrets(self) -> Mapping[str, Value] | None:
+        """Sealed ones: no evaluation sees a secret's value."""
+        ...
+
     @property
     def uuid_seed(self) -> str:
         """The address and the field; `uuid()` adds its place in the field's text."""
@@ -125,7 +128,7 @@ class EvaluationContext:
         output: Value = None,
         error: Mapping[str, Value] | None = None,
         event: Value | None = None,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, Value] | None = None,
         uuid_seed: str = "",
         extract: Callable[[tuple[str, ...], str], Value | Missing] | None = None,
     ) -> None:

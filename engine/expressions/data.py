@@ -10,20 +10,21 @@ write to what `evaluate` returns.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from ..errors import ExpressionError
-from ..values import Json, Value
+from ..values import Json, Sealed, Value
 from .ast import Call, Node, Path, Span, children
 from .compile import boolean, compile_expression, is_constant, makes_times
 from .context import Context
 from .errors import DataProblems, Failure, Problem, SyntaxProblem
 from .limits import DEPTH_MAX
 from .parse import parse
+from .roots import entry
 from .values import Run, as_text, new_budget, resting
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -98,15 +99,17 @@ class Expression:
 
 
 class Template:
-    """Text with expressions in it; its value is a string."""
+    """Text with expressions in it; its value is a string, or sealed where a secret is in it."""
 
-    __slots__ = ("_runs", "parts", "source")
+    __slots__ = ("_join", "_runs", "parts", "source")
 
     def __init__(self, source: str, parts: tuple[str | Expression, ...]) -> None:
         self.source, self.parts = source, parts
         self._runs = [part if isinstance(part, str) else _printing(part) for part in parts]
+        secret = any(_names_secret(each.ast) for each in self.expressions)
+        self._join: Callable[[list[Any]], str | Sealed] = Sealed.joined if secret else "".join
 
-    def evaluate(self, context: Context) -> str:
+    def evaluate(self, context: Context) -> str | Sealed:
         """The text.
 
         Raises:
@@ -114,9 +117,9 @@ class Template:
         """
         return self.run(context, new_budget())
 
-    def run(self, context: Context, budget: list[int]) -> str:
+    def run(self, context: Context, budget: list[int]) -> str | Sealed:
         """As `evaluate`, within what is left of a field's budget."""
-        return "".join(
+        return self._join(
             [run if type(run) is str else run(context, budget) for run in self._runs]  # type: ignore[operator]  # strings apart, they are closures
         )
 
@@ -143,13 +146,20 @@ def at_rest(value: Value) -> Value:
 class Data:
     """A data field, compiled. `parts` says which expressions stand where in its tree."""
 
-    __slots__ = ("_hash", "_key", "_parts", "_run", "constant", "value")
+    __slots__ = ("_hash", "_key", "_made", "_parts", "_run", "constant", "value")
 
-    def __init__(self, value: Json, parts: dict[Place, Expression | Template]) -> None:
+    def __init__(
+        self,
+        value: Json,
+        parts: dict[Place, Expression | Template],
+        made: tuple[Callable[..., Data], tuple[Json, ...]] | None = None,
+    ) -> None:
+        """`made` says how to make it anew, where `parse_data` of the value would not."""
         self.value, self._parts = value, parts
+        self._made = made or (parse_data, (value,))
         self.constant = not parts
         # Text tells `1` from `true`; hashed once, as plans look parts of fields up by the field.
-        self._key = repr(value)
+        self._key = repr(value if made is None else made[1])
         self._hash = hash(self._key)
         around = {place[:length] for place in parts for length in range(len(place) + 1)}
         self._run = _tree(value, (), parts, around)
@@ -184,8 +194,8 @@ class Data:
         whole = self._parts.get(())
         return whole if isinstance(whole, Expression) else None
 
-    def __reduce__(self) -> tuple[Callable[[Json], Data], tuple[Json]]:
-        return parse_data, (self.value,)
+    def __reduce__(self) -> tuple[Callable[..., Data], tuple[Json, ...]]:
+        return self._made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Data) and self._key == other._key
@@ -242,6 +252,20 @@ def parse_data(value: Json) -> Data:
     if problems:
         raise DataProblems(tuple(problems))
     return Data(value, parts)
+
+
+def parse_fields(fields: Mapping[str, Json], constants: Mapping[str, Json]) -> Data:
+    """Several data fields as one mapping, in which constants stand as they are.
+
+    Args:
+        constants: never interpolated, whatever they look like.
+
+    Raises:
+        DataProblems: as `parse_data` of `fields` does.
+    """
+    data = parse_data(dict(fields))
+    made = parse_fields, (dict(fields), dict(constants))
+    return Data({**constants, **fields}, dict(data.parts()), made)
 
 
 _WRAP_NEEDED: Final = re.compile(r"\$(?:\.[A-Za-z_]\w*)(?:\.\w+|\[[^\]\s]*\])*")
@@ -348,6 +372,13 @@ def _uses_place(node: Node) -> bool:
     return any(map(_uses_place, children(node)))
 
 
+def _names_secret(node: Node) -> bool:
+    """Whether a secret may be the value of an expression; what operates on one has no value."""
+    if isinstance(node, Path):
+        return node.root == "$" and entry(node).root == "secrets"
+    return any(map(_names_secret, children(node)))
+
+
 def _trimmed(source: str) -> Span:
     start = len(source) - len(source.lstrip())
     return start, max(start, len(source.rstrip()))
@@ -379,12 +410,14 @@ def _closing(source: str, opening: int) -> int:
 def _printing(expression: Expression) -> Run:
     run, source, span = expression._run, expression.source, expression.ast.span
 
-    def printed(context: Context, budget: list[int]) -> str:
+    def printed(context: Context, budget: list[int]) -> str | Sealed:
         value = run(context, budget)
         if type(value) is str:
             budget[1] -= len(value)
             if budget[1] >= 0:
                 return value
+        if type(value) is Sealed:
+            return value
         try:
             if value is None:
                 raise Failure("null cannot stand in a text: use `default`")

@@ -1,4 +1,4 @@
-"""What every backend checks before it stores an append: pure functions over batches.
+"""What every backend checks before it stores something: pure functions over records.
 
 A conflict and a lost shard are ordinary outcomes and go into the `AppendResult`. What is refused
 with an error here is a caller's mistake, found before anything is written, since half of it stored
@@ -8,9 +8,11 @@ would be wrong quietly.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from ..errors import JournalError
 from ..identity import ExecutionKey
+from ..status import TERMINAL
 from .protocol import Append, ShardBatch
 
 
@@ -44,6 +46,11 @@ def _check_append(shard: str, append: Append) -> None:
             f"the snapshot of execution {append.key} is at seq {snapshot.seq}, "
             f"its last event at {append.after_seq + len(append.events)}"
         )
+    for task in append.tasks:
+        if task.key != append.key:
+            raise JournalError(
+                f"an append to execution {append.key} carries task {task.task_id!r} of {task.key}"
+            )
     for message in append.sent:
         if message.sender_shard != shard:
             raise JournalError(
@@ -60,6 +67,30 @@ def check_position(batch: ShardBatch, next_position: int) -> None:
             f"position {batch.first_position}, the journal goes on at {next_position}; "
             f"claim the shard again"
         )
+
+
+def check_bus_position(shard: str, position: int, end: int) -> None:
+    """Refuse a cursor behind the bus's end."""
+    if position > end:
+        raise JournalError(
+            f"the owner of shard {shard!r} has told its executions up to position {position} of "
+            f"the bus, which ends at {end}; take the position from `bus`"
+        )
+
+
+class _Awaiting(Protocol):
+    """An `ExecutionRow`, or what a backend remembers of one."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def awaits(self) -> tuple[str, ...]: ...
+
+
+def heard(row: _Awaiting) -> tuple[str, ...]:
+    """The types of events for which `Journal.awaiting` names an execution."""
+    return () if row.status in TERMINAL else row.awaits
 
 
 def conflicts_in(

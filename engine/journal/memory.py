@@ -18,10 +18,13 @@ from msgspec.structs import replace
 from ..errors import JournalError
 from ..identity import ExecutionKey
 from ..ids import new_id
-from .admission import check_batches, check_position, conflicts_in
+from .admission import check_batches, check_bus_position, check_position, conflicts_in
+from .memory_bus import MemoryBus, Subscriptions
+from .memory_tasks import MemoryTasks
 from .paging import Cursor, check_limit, check_query
 from .protocol import (
     AppendResult,
+    BusEvent,
     Claim,
     DefinitionRow,
     ExecutionPage,
@@ -35,6 +38,9 @@ from .protocol import (
     ShardRow,
     SnapshotRow,
     StoredExecution,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
 )
 
 
@@ -44,6 +50,7 @@ class _Shard:
     owner: str | None = None
     events: list[FollowedEvent] = field(default_factory=list)
     outgoing: dict[str, Message] = field(default_factory=dict)
+    bus_cursor: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +86,9 @@ class MemoryJournal:
         self._executions: dict[ExecutionKey, _Execution] = {}
         self._newest_last: list[tuple[Cursor, _Execution]] = []
         self._message_shards: dict[str, _Shard] = {}
+        self._bus = MemoryBus()
+        self._subscriptions = Subscriptions()
+        self._tasks = MemoryTasks()
         self._owners: dict[str, OwnerRow] = {}
         self._definitions: dict[tuple[str, str, str], DefinitionRow] = {}
         self._closed = False
@@ -134,7 +144,9 @@ class MemoryJournal:
                 self._executions[key] = execution
                 cursor = Cursor(append.row.created_at_ms, execution.number)
                 insort(self._newest_last, (cursor, execution), key=lambda entry: entry[0])
+                self._subscriptions.change(None, append.row)
             elif append.row is not None:
+                self._subscriptions.change(execution.row, append.row)
                 execution.row = replace(
                     append.row, created_at_ms=execution.row.created_at_ms
                 )  # fixed when it was created
@@ -158,6 +170,9 @@ class MemoryJournal:
                 sender = self._message_shards.pop(id, None)
                 if sender is not None:
                     del sender.outgoing[id]
+            for task in append.tasks:
+                self._tasks.put(task)
+            self._bus.publish(append.published)
 
     # ownership
 
@@ -255,6 +270,62 @@ class MemoryJournal:
             (each for each in messages if after is None or _sent(each) > _sent(after)),
             key=_sent,
         )
+
+    # events
+
+    async def publish(self, events: Sequence[BusEvent]) -> None:
+        self._check_open()
+        self._bus.publish(events)
+
+    async def bus(
+        self, *, after_position: int, limit: int = 1_000
+    ) -> Sequence[tuple[int, BusEvent]]:
+        self._check_open()
+        return self._bus.after(after_position, limit)
+
+    async def bus_end(self) -> int:
+        self._check_open()
+        return self._bus.end
+
+    async def bus_cursor(self, shard: str) -> int:
+        self._check_open()
+        state = self._shards.get(shard)
+        return 0 if state is None else state.bus_cursor
+
+    async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
+        self._check_open()
+        check_bus_position(shard, position, self._bus.end)
+        state = self._shards.get(shard)
+        if state is None or not state.epoch == epoch > 0:
+            return False
+        state.bus_cursor = max(state.bus_cursor, position)
+        return True
+
+    async def awaiting(
+        self,
+        shard: str,
+        *,
+        namespace: str,
+        name: str,
+        after: ExecutionKey | None = None,
+        limit: int = 1_000,
+    ) -> Sequence[ExecutionKey]:
+        self._check_open()
+        return self._subscriptions.awaiting(shard, namespace, name, after, limit)
+
+    async def purge_bus(self, *, before_ms: int) -> int:
+        self._check_open()
+        return self._bus.purge(before_ms)
+
+    # human tasks
+
+    async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None:
+        self._check_open()
+        return self._tasks.get(key, task_id)
+
+    async def list_tasks(self, query: TaskQuery) -> TaskPage:
+        self._check_open()
+        return self._tasks.list(query)
 
     # definitions
 

@@ -1,8 +1,8 @@
-"""Cursors of execution lists: what every backend gives out and takes back.
+"""Cursors of lists of executions and of tasks: what every backend gives out and takes back.
 
-Lists run newest first by `(created_at_ms, number)`, where a journal numbers executions in the
-order it created them. Neither ever changes, so pages neither repeat nor skip while executions are
-added.
+Lists run newest first by `(created_at_ms, number)`, where a journal numbers executions, and tasks,
+in the order it created them. Neither ever changes, so pages neither repeat nor skip while others
+are added.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ..errors import InputError
-from .protocol import ExecutionQuery
+from .protocol import ExecutionQuery, TaskQuery
 
 LIMIT_MAX: Final = 1_000
 """Rows of one page: bounds how long a read holds its view of the database."""
 
 
 class Cursor(NamedTuple):
-    """The last execution of a page."""
+    """The last row of a page."""
 
     created_at_ms: int
     number: int
@@ -38,7 +38,7 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19  # below 2**63
 
 
-def check_query(query: ExecutionQuery) -> Cursor | None:
+def check_query(query: ExecutionQuery | TaskQuery) -> Cursor | None:
     """Where the page begins; raises `InputError`."""
     check_limit(query.limit)
     return None if query.cursor is None else decode_cursor(query.cursor)

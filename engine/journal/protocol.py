@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.status import ExecutionStatus
+from heliostat.engine.status import ExecutionStatus, TaskStatus
 
 
 class JournalInfo(Struct, frozen=True, kw_only=True):
@@ -74,6 +74,40 @@ class ExecutionRow(Struct, frozen=True, kw_only=True):
     failure_type: str | None = None
     failure_message: str | None = None
     tags: Mapping[str, str] = {}
+    awaits: tuple[str, ...] = ()
+    """Types of the events that it wants to hear of; those of a row that has ended do not count."""
+
+
+class TaskRow(Struct, frozen=True, kw_only=True):
+    """The searchable projection of one human task; written whole, in the commit that changes it.
+
+    `created_at_ms` is that of its first commit, whatever a later row says.
+    """
+
+    key: ExecutionKey  # that of the append which carries it
+    task_id: str  # unique in its execution
+    definition: str
+    step: str
+    name: str | None = None
+    point: str | None = None
+    status: TaskStatus
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    claimed_by: str | None = None
+    created_at_ms: int
+    deadline_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    body: bytes = b""  # what the person is shown, and the form; the journal does not look into it
+
+
+class BusEvent(Struct, frozen=True, kw_only=True):
+    """A published event; its id is unique in its namespace, for as long as the bus keeps it."""
+
+    id: str
+    namespace: str
+    name: str
+    published_at_ms: int
+    body: bytes
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -103,6 +137,8 @@ class Append(Struct, frozen=True, kw_only=True):
     snapshot: SnapshotRow | None = None
     sent: tuple[Message, ...] = ()
     received: tuple[str, ...] = ()  # message ids that these events journal: their rows are deleted
+    tasks: tuple[TaskRow, ...] = ()  # replace the rows of the same tasks
+    published: tuple[BusEvent, ...] = ()  # an id that the bus keeps is left as it is
 
 
 class ShardBatch(Struct, frozen=True, kw_only=True):
@@ -173,6 +209,26 @@ class ExecutionQuery(Struct, frozen=True, kw_only=True):
     cursor: str | None = None  # `ExecutionPage.next_cursor` of the page before
 
 
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """A page of human tasks, newest first; every filter that is given must hold."""
+
+    namespace: str
+    execution_id: str | None = None
+    definition: str | None = None
+    status: tuple[TaskStatus, ...] = ()
+    person: str | None = None
+    """Among `assignees` or `candidates`, or `claimed_by`; a group is written `group:<name>`."""
+    limit: int = 100  # 1 … 1,000
+    cursor: str | None = None  # `TaskPage.next_cursor` of the page before
+
+
+class TaskPage(Struct, frozen=True, kw_only=True):
+    """One page; `next_cursor` is None on the last."""
+
+    rows: tuple[TaskRow, ...]
+    next_cursor: str | None
+
+
 class ExecutionPage(Struct, frozen=True, kw_only=True):
     """One page; `next_cursor` is None on the last."""
 
@@ -183,7 +239,7 @@ class ExecutionPage(Struct, frozen=True, kw_only=True):
 class Journal(Protocol):
     """Append-only events, one gapless sequence per execution; `seq` and `position` count from 1.
 
-    Guaranteed by every backend, each clause being a class in tests/conformance/test_journal.py:
+    Guaranteed by every backend, each clause being a class in tests/conformance/:
 
     - Atomic: a shard's batch is stored whole (but for the executions named in `conflicts`, each of
       which is left out whole) or not at all, whatever is killed meanwhile.
@@ -196,6 +252,15 @@ class Journal(Protocol):
     - Unique: two appends with the same `after_seq` for one execution are not both stored.
     - Messages: a message sent in a stored append is read by `outgoing` until an append that
       `received` its id is stored; both are part of the atomic unit.
+    - Bus: published events have the positions 1, 2, 3, …, in one order for all readers: whoever
+      has seen a position will see none before it for the first time. Those of an append are part
+      of the atomic unit. A namespace has an id once, however often it is published, until the
+      event is purged; a position is never given again. A cursor moves under the epoch of its
+      shard's owner, and only forwards.
+    - Subscriptions: `awaiting` names each execution whose row `awaits` the type and has not ended,
+      and no other: from the commit that says so to the one that says otherwise. One that leaves
+      its end again is named again.
+    - Tasks: a row in `tasks` replaces that of the same task; it is part of the atomic unit.
     - Timers: `due` names every execution whose row has `wake_at_ms` at or before the instant.
 
     Not guaranteed: atomicity or any order across shards, or that a read shows an append in flight.
@@ -278,6 +343,71 @@ class Journal(Protocol):
         In the order `(sent_at_ms, id)`, from the one following `after`: those that cannot be
         delivered do not hide the others.
         """
+        ...
+
+    # events
+
+    async def publish(self, events: Sequence[BusEvent]) -> None:
+        """Put events on the bus that no execution's commit carries: a client published them.
+
+        All of them or none, in the order given. Repeating it is harmless: an id that the bus keeps
+        is left as it is, whatever the repetition says of it.
+        """
+        ...
+
+    async def bus(
+        self, *, after_position: int, limit: int = 1_000
+    ) -> Sequence[tuple[int, BusEvent]]:
+        """`(position, event)` in the bus's order; what was purged is left out."""
+        ...
+
+    async def bus_end(self) -> int:
+        """The position of the latest event, purged or not; 0 where there never was one."""
+        ...
+
+    async def bus_cursor(self, shard: str) -> int:
+        """Up to where a shard's executions have been told; 0 for a shard that was never moved."""
+        ...
+
+    async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
+        """Move a shard's cursor; False, and it stays, when the shard has another epoch by now.
+
+        A position that it has passed leaves it where it is, and is True. One behind the bus's end
+        is the owner's mistake and raises `JournalError`: events would go by untold.
+        """
+        ...
+
+    async def awaiting(
+        self,
+        shard: str,
+        *,
+        namespace: str,
+        name: str,
+        after: ExecutionKey | None = None,
+        limit: int = 1_000,
+    ) -> Sequence[ExecutionKey]:
+        """Executions of a shard that want to hear of an event's type, in key order.
+
+        From the key following `after`, which need not be one that awaits, or awaits still. An
+        execution that awaits the type from the first page to the last is named once; one that
+        begins or ends meanwhile may be or not.
+        """
+        ...
+
+    async def purge_bus(self, *, before_ms: int) -> int:
+        """Delete events published before an instant; how many. Positions are not given again.
+
+        Whether all shards' cursors have passed them is the caller's to know. Not one commit: what
+        was deleted before an error stays deleted.
+        """
+        ...
+
+    # human tasks
+
+    async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None: ...
+
+    async def list_tasks(self, query: TaskQuery) -> TaskPage:
+        """A page that neither repeats nor skips a task which matched from the first page on."""
         ...
 
     # definitions

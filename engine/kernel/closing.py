@@ -1,148 +1,230 @@
-"""How the root scope ends: nothing follows it before what ran in it has ended.
-
-A scope that fails, is canceled or ends early (`end: terminate`) withdraws what is active in it.
-`ScopeClosing` records the outcome; when the last attempt that was told to stop is over, or its
-grace is, `finish_root` chooses what the outcome leads to.
-"""
+"""How visits and scopes close: they settle, give back what they held, and are forgotten."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from heliostat.engine.errors import ExpressionError
+import msgspec
+
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import Opening
-from heliostat.engine.kernel.context import ScopeContext
-from heliostat.engine.kernel.events import (
-    ExecutionCanceled,
-    ExecutionCompleted,
-    ExecutionFailed,
-    ExecutionRedirected,
-    Failure,
-    ScopeClosing,
+from heliostat.engine.kernel.beginning import (
+    give_back,
+    hand_on,
 )
-from heliostat.engine.kernel.holding import record
-from heliostat.engine.kernel.policy import failure_of, matching
-from heliostat.engine.kernel.state import ROOT, ScopeState
-from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.values import Held, Value
+from heliostat.engine.kernel.events import Failure
+from heliostat.engine.kernel.names import wait_key
+from heliostat.engine.kernel.permits import leave_queue
+from heliostat.engine.kernel.state import (
+    ITEM_STATUS,
+    ExecutionState,
+    Items,
+    ScopeState,
+    Settled,
+    SettledStatus,
+    Tally,
+    Visit,
+    Waiting,
+)
+from heliostat.engine.kernel.visits import (
+    OUTSTANDING,
+    count_pointer,
+    is_side,
+    owner_of,
+    pointers,
+    task_changed,
+)
+from heliostat.engine.plan.plan import END, EdgeNumber, Plan, StepPlan
+from heliostat.engine.status import ExecutionStatus, TaskStatus
+from heliostat.engine.values import Value
 
 
-def close_root(turn: Turn, *, failure: Failure | None = None, canceled: bool = False) -> None:
-    """Settle the root scope's outcome, and withdraw what is still active in it."""
-    state = turn.state
-    if not any(scope.active for scope in state.scopes.values()):
-        finish_root(turn, failure=failure, canceled=canceled)
-        return
-    withdrawn, grace_ms = withdraw(turn, state.scopes.values())
-    turn.emit(
-        ScopeClosing(
-            at_ms=turn.now_ms,
-            scope=ROOT,
-            failure=failure,
-            canceled=canceled,
-            withdrawn=withdrawn,
-            grace_until_ms=turn.now_ms + grace_ms,
-        )
-    )
-    if not state.stopping:
-        finish_root(turn, failure=failure, canceled=canceled)
+def close_visit(
+    plan: Plan,
+    state: ExecutionState,
+    scope: ScopeState,
+    at: Address,
+    *,
+    task: TaskStatus = "Canceled",
+    keep: bool = False,
+) -> Visit:
+    """Take a visit off the active ones: its counters, its places in queues, what it held.
+
+    Args:
+        task: what becomes of its human task, if it has one.
+        keep: it may be opened again by a retry of the execution: its input stays as it is.
+    """
+    visit = scope.active.pop((at.step, at.visit))
+    leave_phase(plan, state, scope, at, visit, task=task)
+    if visit.permits:
+        give_back(plan, state, visit)
+    if not keep:
+        let_go(state, visit)
+    return visit
 
 
-def withdraw(turn: Turn, scopes: Iterable[ScopeState]) -> tuple[tuple[Address, ...], int]:
-    """Tell every attempt in these scopes to stop: their addresses, and the longest grace."""
-    withdrawn: list[Address] = []
-    longest = 0
-    for scope in scopes:
-        for visit in scope.active.values():
-            if visit.phase not in ("running", "stopping"):
-                continue
-            at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-            withdrawn.append(at)
-            grace_ms = turn.plan.steps[visit.step].grace_ms
-            longest = max(longest, grace_ms)
-            if visit.phase == "running":
-                turn.stop(at, grace_ms)
-    return tuple(withdrawn), longest
+def leave_phase(
+    plan: Plan,
+    state: ExecutionState,
+    scope: ScopeState,
+    at: Address,
+    visit: Visit,
+    *,
+    task: TaskStatus,
+) -> None:
+    """A visit waits no more for what it waited for."""
+    phase = visit.phase
+    if phase in OUTSTANDING:
+        if visit.child is None:
+            state.busy -= 1
+            state.stopping -= phase == "stopping"
+    elif phase == "ready":
+        state.ready.pop((at.scope, at.step, at.visit), None)
+    elif phase == "waiting":
+        close_wait(state, plan.steps[at.step], (at.scope, at.step, at.visit))
+    elif phase == "queued":
+        leave_queue(state, plan.steps[at.step].uses, (at.scope, at.step, at.visit))
+        if not visit.withdrawn:
+            hand_on(plan, state)
+    elif phase == "canceling":
+        scope.canceling.remove((at.step, at.visit))
+    elif phase == "human":
+        task_changed(state, at, visit, task)
 
 
-def finish_root(turn: Turn, *, failure: Failure | None, canceled: bool) -> None:
-    """Choose what the root scope's outcome leads to; nothing in it is active any more."""
-    state, now_ms = turn.state, turn.now_ms
-    if canceled or state.cancel_ids:
-        turn.emit(ExecutionCanceled(at_ms=now_ms, reason=state.cancel_reason))
-        return
-    if failure is None:
-        try:
-            output, holds = _output(turn)
-        except ExpressionError as error:
-            failure = Failure(type="ExpressionError", message=f"`output`: {error}")
-        else:
-            breach = _breach(turn, output, holds=holds)
-            if breach is None:
-                turn.emit(ExecutionCompleted(at_ms=now_ms, output=output))
-                return
-            failure = breach
-        fail_execution(turn, failure, output_allowed=False)
-        return
-    fail_execution(turn, failure)
+def let_go(state: ExecutionState, visit: Visit) -> None:
+    """Nothing of a closed visit is needed again."""
+    if visit.holds:
+        for held in pointers(
+            [visit.input, visit.items.values if visit.items is not None else None]
+        ):
+            count_pointer(state, held, -1)
+    if visit.items is not None:
+        visit.items.values = None  # the history has it, and nothing reads it any more
 
 
-def fail_execution(turn: Turn, failure: Failure, *, output_allowed: bool = True) -> None:
-    """The root scope has failed: the definition's own `on_error` is asked, the last of all."""
-    plan, state, now_ms = turn.plan, turn.state, turn.now_ms
-    root = state.scopes[ROOT]
-    context = ScopeContext(plan, state, root, now_ms).seeded(None, "on_error")
-    try:
-        clause = matching(plan.on_error, failure, context, output_allowed=output_allowed)
-        if clause is not None and clause.output is not None:
-            output = clause.output.evaluate(context)
-            breach = _breach(turn, output)
-            if breach is None:
-                turn.emit(ExecutionCompleted(at_ms=now_ms, output=output, recovered=failure))
-                return
-            clause, failure = None, breach
-    except ExpressionError as error:
-        clause, failure = None, Failure(type="ExpressionError", message=f"`on_error`: {error}")
-    if clause is not None and clause.edge is not None and not state.redirected:
-        opening = Opening(plan, state)
-        opening.visit(plan.steps[clause.edge.target], root, context)
-        activated = tuple(opening.activated)
-        redirected = ExecutionRedirected(at_ms=now_ms, failure=failure, activated=activated)
-        turn.emit(redirected, activated)
-        return
-    if clause is not None and clause.fail is not None:
-        failure = failure_of(clause, context, failure.step)
-    turn.emit(ExecutionFailed(at_ms=now_ms, failure=failure))
+def close_wait(state: ExecutionState, step: StepPlan, key: tuple[int, int, int]) -> None:
+    """A wait is open no more."""
+    for alternative in step.alternatives:
+        if alternative.kind == "timer":
+            continue
+        name = wait_key(alternative.kind, alternative.key)
+        open_waits = state.waits.get(name)
+        if open_waits is not None:
+            open_waits.pop(key, None)
+            if not open_waits:
+                del state.waits[name]
 
 
-def _breach(turn: Turn, output: Value, *, holds: bool = False) -> Failure | None:
-    """What `output_schema` has against an output."""
-    if turn.plan.validate_output is None:
-        return None
-    problem = turn.plan.validate_output(turn.state.resolve(output) if holds else output)
-    return None if problem is None else Failure(type="SchemaError", message=f"output: {problem}")
+def settle_step(plan: Plan, scope: ScopeState, at: Address, settled: Settled) -> None:
+    """Keep how the latest visit of a step ended, and tell the steps that need it."""
+    before = scope.settled.get(at.step)
+    if before is not None and before.holders:
+        scope.replaced[at.step, before.visit] = before
+    scope.settled[at.step] = settled
+    for dependent in plan.steps[at.step].dependents:
+        tally = scope.tallies.setdefault(dependent, Tally())
+        tally.settled += 1
+        tally.completed += settled.status == "Completed"
+        tally.failed += settled.status == "Failed"
 
 
-def _output(turn: Turn) -> tuple[Value, bool]:
-    """The execution's output, and whether it is recorded as a pointer into the history."""
-    plan, state = turn.plan, turn.state
-    root = state.scopes[ROOT]
-    if plan.root.output is not None:
-        context = ScopeContext(plan, state, root, turn.now_ms).seeded(None, "output")
-        return record(plan.root.output, plan.root.output.evaluate(context), state, context)
-    settled = {
-        step: root.settled[step]
-        for step in plan.root.ends
-        if step in root.settled and root.settled[step].status == "Completed"
-    }
-    outputs: dict[str, Value] = {}
-    holds = False
-    for step, end in settled.items():
-        value: Value = end.output
-        if end.collected:
-            value, holds = Held((ROOT, step, end.visit)), True  # as wide as its list: not copied
-        outputs[plan.steps[step].id] = value
-    if len(plan.root.ends) == 1:
-        return next(iter(outputs.values()), None), holds
-    return outputs, holds
+def settled_items(visit: Visit, *, keep: bool) -> Items | None:
+    """The items of a visit that settles, without the list: nothing reads it any more, unless the
+    visit is kept and opened again."""
+    if visit.items is None or not keep:
+        return visit.items
+    return msgspec.structs.replace(visit.items, values=None)
+
+
+def settle_child(
+    state: ExecutionState,
+    scope: ScopeState,
+    status: SettledStatus,
+    *,
+    output: Value = None,
+    output_bytes: int = 0,
+    extracts: dict[str, Value] | None = None,
+    failure: Failure | None = None,
+    keep: bool = False,
+) -> None:
+    """Book the end of an item or a branch with the visit that opened it; its scope goes.
+
+    Args:
+        keep: the failure of it all may be retried: the scope stays, for that.
+    """
+    _, visit = owner_of(state, scope)
+    items, index = visit.items, scope.index
+    assert items is not None
+    assert index is not None
+    items.in_flight -= 1
+    items.statuses[index] = ITEM_STATUS.index(status) + 1
+    items.outputs[index] = output
+    items.output_bytes += output_bytes
+    if extracts:
+        items.extracts[index] = extracts
+    if status == "Failed":
+        assert failure is not None
+        items.failed += 1
+        items.failures[index] = failure
+    elif status == "Completed":
+        items.completed += 1
+        if items.names:
+            items.order.append(index)
+    if not keep:
+        drop_scope(state, scope)
+
+
+def drop_scope(state: ExecutionState, scope: ScopeState) -> None:
+    """Forget a scope that has ended, and what was kept within it."""
+    del state.scopes[scope.number]
+    for fallen in scope.fallen.values():
+        drop_inner(state, fallen.visit)
+        let_go(state, fallen.visit)
+
+
+def drop_sides(state: ExecutionState) -> None:
+    """Forget the scopes of handlers' custom actions; no retry repeats them."""
+    for scope in [each for each in state.scopes.values() if is_side(each)]:
+        drop_scope(state, scope)
+
+
+def drop_inner(state: ExecutionState, visit: Visit) -> None:
+    """Forget the scopes that a visit had opened and that are still there."""
+    if visit.inner is not None:
+        inner = state.scopes.get(visit.inner)
+        if inner is not None:
+            drop_scope(state, inner)
+        visit.inner = None
+    if visit.items is not None:
+        first = visit.items.first_scope
+        for number in range(first, first + visit.items.next_index):
+            item = state.scopes.get(number)
+            if item is not None:
+                drop_scope(state, item)
+
+
+def arrive(plan: Plan, scope: ScopeState, taken: Iterable[EdgeNumber]) -> None:
+    """Count arrivals at joins that wait for several ways, by the step that each came from.
+
+    A visit arrives once at a join, whatever the number of its ways there.
+    """
+    arrived: set[int] = set()
+    for number in taken:
+        edge = plan.edges[number]
+        if edge.target == END or edge.target in arrived:
+            continue
+        if plan.steps[edge.target].join.kind in ("all", "at_least"):
+            arrived.add(edge.target)
+            waiting = scope.joins.setdefault(edge.target, Waiting())
+            waiting.arrived[edge.source] = waiting.arrived.get(edge.source, 0) + 1
+
+
+def finish(state: ExecutionState, at_ms: int, status: ExecutionStatus) -> None:
+    """The run has reached its terminal state; nothing waits any more."""
+    drop_sides(state)
+    state.status = status
+    state.ended_at_ms = at_ms
+    state.ready.clear()
+    state.timers.clear()
+    state.timers_swept = 0
+    state.paused = False

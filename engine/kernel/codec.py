@@ -20,8 +20,8 @@ SNAPSHOT_FORMAT: Final = 1
 the events can always be folded again."""
 
 _encode: Final = encoder().encode
-_event_decoder: Final = decoder(ExecutionEvent)
-_snapshot_decoder: Final = decoder(ExecutionState)
+_event_decoder: Final = decoder(ExecutionEvent, sealed=True)
+_snapshot_decoder: Final = decoder(ExecutionState, sealed=True)
 
 
 def encode_event(event: ExecutionEvent) -> bytes:
@@ -55,6 +55,9 @@ def fold(
     folded = state if state is not None else ExecutionState()
     for body in events:
         apply(plan, folded, decode_event(body))
+    # What these say has been done, or `outstanding` says it again.
+    folded.begun.clear()
+    folded.task_changes.clear()
     return folded
 
 

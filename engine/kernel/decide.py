@@ -1,47 +1,56 @@
 """What each stimulus leads to. A late, repeated or foreign report decides nothing, so runners may
 report at least once and clients may ask again.
 
-Stimulus by stimulus; the flows that they set off are in `flow.py` and `closing.py`.
+Reports, the clock and take-overs are here; what people, other executions and events ask for is in
+`requests.py`. The flows that they set off are in `flow.py`, `looking.py` and `ending.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import Opening, instant_of, item_context
-from heliostat.engine.kernel.closing import close_root, finish_root
+from heliostat.engine.kernel.activation import (
+    Opening,
+    expression_failure,
+    instant_of,
+    people,
+)
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     AttemptEnded,
     AttemptLost,
     AttemptStopping,
-    CancelRequested,
     ExecutionStarted,
     Failure,
     OwnerChanged,
     RetryDue,
+    ScopesOpened,
+    TaskAssigned,
 )
 from heliostat.engine.kernel.flow import (
     NOTHING,
     Result,
     attempt_failed,
-    check_items,
-    close_items,
     complete,
+    deadline_failure,
     fail,
-    finish_items,
-    resume,
-    settle_scope,
+    kept_result,
     skip,
 )
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
+from heliostat.engine.kernel.looking import (
+    close_items,
+    close_scope,
+    look_around,
+    outwards,
+    resume,
+    settle_matters,
+)
 from heliostat.engine.kernel.policy import COUNTED_LOSSES_MAX, failure_of
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, TimerKind, Visit
 from heliostat.engine.kernel.stimuli import (
-    Cancel,
     Start,
     StepLost,
     StepRaised,
@@ -51,7 +60,9 @@ from heliostat.engine.kernel.stimuli import (
     TakenOver,
     Woke,
 )
+from heliostat.engine.kernel.tasks import human_of
 from heliostat.engine.kernel.turn import Turn
+from heliostat.engine.kernel.waits import wait_output
 from heliostat.engine.plan.plan import ErrorClause, StepPlan
 from heliostat.engine.values import Value
 
@@ -61,6 +72,8 @@ DUE_MAX: Final = 1_000
 
 def on_start(turn: Turn, stimulus: Start) -> None:
     """Open the root scope and what begins in it."""
+    if stimulus.message_id is not None:
+        turn.taken.append(stimulus.message_id)
     if turn.state.seq:
         return
     plan, now_ms = turn.plan, turn.now_ms
@@ -71,6 +84,7 @@ def on_start(turn: Turn, stimulus: Start) -> None:
         input_bytes=stimulus.input_bytes,
         extracts=stimulus.extracts,
         tags=stimulus.tags,
+        parent=stimulus.parent,
         created_at_ms=now_ms,
     )
     root = ScopeState(number=ROOT, plan_scope=plan.root.number)
@@ -83,11 +97,9 @@ def on_start(turn: Turn, stimulus: Start) -> None:
             root.variables[name] = data.evaluate(context)
         if plan.deadline is not None:
             deadline = instant_of(plan.deadline, context, "deadline")
-        for step in plan.root.start:
-            opening.visit(plan.steps[step], root, context)
+        opening.start_of(root, context)
     except ExpressionError as error:
         failure = Failure(type="ExpressionError", message=f"`vars` or `deadline`: {error}")
-    activated = tuple(opening.activated)
     turn.emit(
         ExecutionStarted(
             at_ms=now_ms,
@@ -98,14 +110,17 @@ def on_start(turn: Turn, stimulus: Start) -> None:
             input_bytes=stimulus.input_bytes,
             extracts=stimulus.extracts,
             tags=stimulus.tags,
+            parent=stimulus.parent,
             variables=root.variables,
             deadline_at_ms=deadline,
-            activated=activated,
+            activated=tuple(opening.activated),
             failure=failure,
-        ),
-        activated,
+        )
     )
-    settle_scope(turn, turn.state.scopes[ROOT])
+    turn.look_at(turn.state.scopes[ROOT])
+
+
+# -- reports
 
 
 def on_returned(turn: Turn, stimulus: StepReturned) -> None:
@@ -114,7 +129,7 @@ def on_returned(turn: Turn, stimulus: StepReturned) -> None:
     if visit is None:
         return
     if visit.phase == "stopping":
-        _ended(
+        ended(
             turn,
             AttemptEnded(
                 at_ms=turn.now_ms,
@@ -148,9 +163,13 @@ def on_raised(turn: Turn, stimulus: StepRaised) -> None:
     if visit is None:
         return
     if visit.phase == "stopping":
-        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
+        ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
         return
-    result = Result(started_at_ms=stimulus.started_at_ms, elapsed_ms=stimulus.elapsed_ms)
+    result = Result(
+        started_at_ms=stimulus.started_at_ms,
+        elapsed_ms=stimulus.elapsed_ms,
+        runner=stimulus.runner,
+    )
     attempt_failed(turn, stimulus.at, stimulus.failure, result)
 
 
@@ -161,7 +180,7 @@ def on_lost(turn: Turn, stimulus: StepLost) -> None:
     if visit is None:
         return
     if visit.phase == "stopping":
-        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+        ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
         return
     if visit.started:
         message = (
@@ -198,9 +217,36 @@ def on_stopped(turn: Turn, stimulus: StepStopped) -> None:
     if visit is None:
         return
     if visit.phase == "stopping":
-        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
+        ended(turn, AttemptEnded(at_ms=turn.now_ms, at=stimulus.at))
     else:  # nobody here asked for it: as good as lost
         on_lost(turn, StepLost(now_ms=turn.now_ms, at=stimulus.at, cause="the attempt was stopped"))
+
+
+def ended(turn: Turn, event: AttemptEnded) -> None:
+    """What was told to stop is over; go on with what waited for that."""
+    chain = outwards(turn.state, turn.state.scopes[event.at.scope])  # the event may drop some
+    turn.emit(event)
+    look_around(turn, chain)
+
+
+def _stop_attempt(turn: Turn, at: Address, step: StepPlan, failure: Failure) -> None:
+    visit = turn.state.visit_at(at)
+    assert visit is not None
+    again = visit.phase == "stopping"
+    until_ms = visit.due_at_ms if again else None
+    if not again:
+        turn.stop(at, visit, step)
+    turn.emit(
+        AttemptStopping(
+            at_ms=turn.now_ms,
+            at=at,
+            failure=failure,
+            grace_until_ms=until_ms if until_ms is not None else turn.now_ms + step.grace_ms,
+        )
+    )
+
+
+# -- the clock
 
 
 def on_woke(turn: Turn, stimulus: Woke) -> None:
@@ -213,15 +259,13 @@ def on_woke(turn: Turn, stimulus: Woke) -> None:
             return
         _, scope_number, step_number, visit_number, kind = timer
         if scope_number == 0:
-            close_root(
-                turn,
-                failure=Failure(
-                    type="DeadlineExceeded", message="the execution's deadline has passed"
-                ),
-            )
-            continue
-        scope = turn.state.scopes[scope_number]
-        _due(turn, scope, scope.active[step_number, visit_number], kind)
+            message = "the execution's deadline has passed"
+            failure = Failure(type="DeadlineExceeded", message=message)
+            close_scope(turn, turn.state.scopes[ROOT], failure=failure)
+        else:
+            scope = turn.state.scopes[scope_number]
+            _due(turn, scope, scope.active[step_number, visit_number], kind)
+        settle_matters(turn)
 
 
 def _due(turn: Turn, scope: ScopeState, visit: Visit, kind: TimerKind) -> None:
@@ -233,35 +277,56 @@ def _due(turn: Turn, scope: ScopeState, visit: Visit, kind: TimerKind) -> None:
         complete(turn, at, NOTHING)
     elif visit.phase == "backoff":
         turn.emit(RetryDue(at_ms=turn.now_ms, at=at))
-        turn.launch(at)
     elif visit.phase == "stopping":
-        _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+        ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+    elif visit.phase == "waiting":
+        chosen = next(each for each in step.alternatives if each.name == visit.due_name)
+        complete(turn, at, Result(output=wait_output(chosen, None, visit.due_at_ms or turn.now_ms)))
+    elif visit.phase == "human":
+        _escalate(turn, scope, visit, at, step)
 
 
 def _deadline(turn: Turn, scope: ScopeState, visit: Visit, at: Address, step: StepPlan) -> None:
-    failure = Failure(
-        type="DeadlineExceeded", message=f"step {step.id!r} has not ended by its deadline"
-    )
-    if visit.phase in ("running", "stopping"):
+    failure = deadline_failure(step, at)
+    if visit.phase in ("running", "stopping", "child"):
         _stop_attempt(turn, at, step, failure)
     elif visit.phase == "items":
         assert visit.items is not None
         if not visit.items.closing:
             close_items(turn, scope, visit, failure)
+    elif visit.phase == "body":
+        assert visit.inner is not None
+        inner = turn.state.scopes[visit.inner]
+        if inner.closing is None:
+            close_scope(turn, inner, failure=failure)
     else:
         fail(turn, at, failure)
 
 
-def on_cancel(turn: Turn, stimulus: Cancel) -> None:
-    """Somebody wants the execution to end: nothing new starts, what runs is told to stop."""
-    state = turn.state
-    if not state.seq or state.ended or state.cancel_ids:
+def _escalate(turn: Turn, scope: ScopeState, visit: Visit, at: Address, step: StepPlan) -> None:
+    """Nobody has completed a human task in time: it goes to others as well."""
+    task = visit.task
+    assert task is not None
+    context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms).seeded(at, "escalate")
+    escalation = human_of(step, task).escalations[task.level]
+    try:
+        assignees = people(escalation.assignees, context, "assignees")
+        candidates = people(escalation.candidates, context, "candidates")
+    except ExpressionError as error:
+        fail(turn, at, expression_failure(error, step))
         return
     turn.emit(
-        CancelRequested(at_ms=turn.now_ms, message_id=stimulus.message_id, reason=stimulus.reason)
+        TaskAssigned(
+            at_ms=turn.now_ms,
+            at=at,
+            assignees=assignees,
+            candidates=candidates,
+            level=task.level + 1,
+        )
     )
-    if state.closing is None:
-        close_root(turn, canceled=True)
+
+
+# -- owners
 
 
 def on_taken_over(turn: Turn, stimulus: TakenOver) -> None:
@@ -274,12 +339,11 @@ def on_taken_over(turn: Turn, stimulus: TakenOver) -> None:
     for scope in list(turn.state.scopes.values()):
         for visit in list(scope.active.values()):
             at = Address(scope.number, visit.step, visit.visit, visit.attempt)
-            if visit.phase not in ("running", "stopping") or at in asked:
+            if visit.phase not in ("running", "stopping") or visit.child is not None or at in asked:
                 continue
             if at in stimulus.known:
                 if visit.phase == "stopping":
-                    left_ms = max(0, (visit.due_at_ms or 0) - turn.now_ms)
-                    turn.stop(at, left_ms)
+                    turn.stop_within(at, max(0, (visit.due_at_ms or 0) - turn.now_ms))
             elif visit.phase == "stopping":
                 over.append(at)
             elif visit.started:
@@ -300,14 +364,19 @@ def on_taken_over(turn: Turn, stimulus: TakenOver) -> None:
     for at in lost:
         if turn.state.awaits(at) is not None:
             on_lost(turn, StepLost(now_ms=turn.now_ms, at=at, cause="host and runner ended"))
+            settle_matters(turn)
     for at in over:
         if turn.state.awaits(at) is not None:
-            _ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+            ended(turn, AttemptEnded(at_ms=turn.now_ms, at=at))
+            settle_matters(turn)
+
+
+# -- by itself
 
 
 def go_on(turn: Turn, at: Address) -> None:
     """Settle a visit that waits for nobody: a decision, a skip, a failure before it began, an
-    empty `foreach`, or an attempt that has stopped."""
+    empty `foreach`, an attempt that has stopped; or open what a body has waited for."""
     scope, visit, step = turn.locate(at)
     at = Address(at.scope, at.step, at.visit, visit.attempt)
     if visit.skipped:
@@ -316,18 +385,51 @@ def go_on(turn: Turn, at: Address) -> None:
         attempt_failed(turn, at, visit.failure)
     elif visit.failure is not None:
         fail(turn, at, visit.failure)
+    elif visit.kept is not None:
+        complete(turn, at, kept_result(visit))
     elif visit.items is not None:
-        check_items(turn, scope, visit)
+        turn.look_at_visit(scope, visit)
+    elif step.kind in ("body", "parallel"):
+        _open_scopes(turn, at, scope, step)
+    elif visit.received is not None:
+        complete(turn, at, Result(output=visit.output))
+    elif step.child is not None:
+        _start_detached(turn, at, visit)
     else:
         _decision(turn, at, scope, step)
 
 
+def _open_scopes(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> None:
+    """A body or a parallel step begins that had to wait, or that is tried again."""
+    opening = Opening(turn.plan, turn.state)
+    context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
+    try:
+        first, variables = opening.scopes(step, at, scope, context)
+    except ExpressionError as error:
+        failure = expression_failure(error, step, scope.index)
+        turn.emit(ScopesOpened(at_ms=turn.now_ms, at=at, first_scope=0, failure=failure))
+        return
+    turn.emit(
+        ScopesOpened(
+            at_ms=turn.now_ms,
+            at=at,
+            first_scope=first,
+            variables=variables,
+            activated=tuple(opening.activated),
+        )
+    )
+
+
+def _start_detached(turn: Turn, at: Address, visit: Visit) -> None:
+    """Start an execution that nobody waits for."""
+    child = visit.detached
+    assert child is not None
+    turn.start_child(child, at, detached=True)
+    complete(turn, at, Result(output={"execution_id": child}))
+
+
 def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> None:
-    plan, state = turn.plan, turn.state
-    if scope.plan_scope is None:
-        context = item_context(plan, state, scope, turn.now_ms)
-    else:
-        context = ScopeContext(plan, state, scope, turn.now_ms)
+    context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
     if step.fail is not None or step.output is not None:
         context.seeded(at, "output")
     if step.fail is not None:
@@ -343,51 +445,3 @@ def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> Non
             return
     large = step.output is not None and exceeds(output, HELD_BYTES_MIN)
     complete(turn, at, Result(output=output, output_bytes=HELD_BYTES_MIN if large else 0))
-
-
-def _stop_attempt(turn: Turn, at: Address, step: StepPlan, failure: Failure) -> None:
-    visit = turn.state.visit_at(at)
-    assert visit is not None
-    again = visit.phase == "stopping"
-    until_ms = visit.due_at_ms if again else None
-    turn.emit(
-        AttemptStopping(
-            at_ms=turn.now_ms,
-            at=at,
-            failure=failure,
-            grace_until_ms=until_ms if until_ms is not None else turn.now_ms + step.grace_ms,
-        )
-    )
-    if not again:
-        turn.stop(at, step.grace_ms)
-
-
-def _ended(turn: Turn, event: AttemptEnded) -> None:
-    """An attempt that was told to stop is over; go on with what waited for that."""
-    state = turn.state
-    scope = state.scopes[event.at.scope]
-    parent = scope.parent
-    turn.emit(event)
-    if state.closing is not None:
-        if not state.stopping:
-            closing = state.closing
-            finish_root(turn, failure=closing.failure, canceled=closing.canceled)
-        return
-    if parent is None:
-        return  # the visit is ready now: it fails, or is retried, in this turn
-    foreach = state.scopes[parent[0]].active.get((parent[1], parent[2]))
-    if foreach is not None and foreach.items is not None and foreach.items.closing:
-        finish_items(turn, state.scopes[parent[0]], foreach)
-
-
-REACT: Final[dict[type[Any], Callable[[Turn, Any], None]]] = {
-    Start: on_start,
-    StepReturned: on_returned,
-    StepRaised: on_raised,
-    StepLost: on_lost,
-    StepTimedOut: on_timed_out,
-    StepStopped: on_stopped,
-    Woke: on_woke,
-    Cancel: on_cancel,
-    TakenOver: on_taken_over,
-}

@@ -34,6 +34,14 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stderr: str | None = None
 
 
+class TaskFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a human task is about, as fixed when it is opened."""
+
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    escalate_at_ms: tuple[int, ...] = ()  # the instants of its escalations
+
+
 class Activation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A visit that opens, with all that its attempts depend on; fixed here once and for ever."""
 
@@ -45,7 +53,12 @@ class Activation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deadline_at_ms: int | None = None
     items: Value = None  # a `foreach`'s list, or where it is held
     width: int | None = None  # of that list; opens the scopes `first_scope … + width - 1`
-    first_scope: int | None = None
+    first_scope: int | None = None  # a body's one scope, the first of a parallel's branches
+    variables: tuple[dict[str, Value], ...] = ()  # of those scopes, in order, as they begin
+    due_name: str | None = None  # of a wait: the alternative that `due_at_ms` belongs to
+    task: TaskFacts | None = None
+    received: str | None = None  # a wait that a signal or event kept for it ends at once: its id
+    output: Value = None  # of such a wait
     parent: tuple[int, int, int] | None = None  # of an item: the `foreach` visit that opens it
     holds: bool = False  # `input` or `items` has `Held` leaves
     skipped: bool = False  # its `when` was false, or its needs are out of reach
@@ -56,6 +69,14 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=T
     """A fact in the journal of one execution. Never edited; a field added later has a default."""
 
     at_ms: int  # UTC milliseconds, copied from the stimulus: replay reads no clock
+
+
+class Parent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The execution whose `sub_workflow` step started this one, and waits for its end."""
+
+    execution_id: str
+    at: Address
+    depth: int = 1  # 1: a child, 2: a grandchild
 
 
 class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution.started"):
@@ -70,6 +91,7 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution.started"
     variables: dict[str, Value] = {}
     deadline_at_ms: int | None = None
     tags: dict[str, str] = {}
+    parent: Parent | None = None
     activated: tuple[Activation, ...] = ()
     failure: Failure | None = None  # `vars` or `deadline` had no value: nothing begins
 
@@ -89,11 +111,14 @@ class StepCompleted(Event, frozen=True, kw_only=True, tag="step.completed"):
     output_bytes: int = 0
     extracts: dict[str, Value] | None = None
     collected: bool = False
+    holds: bool = False  # `output` has `Held` leaves
+    message_id: str | None = None  # of the signal, event, child's end or submission it came with
     recovered: Failure | None = None  # `on_error` gave the output in place of this failure
     stdout: str | None = None
     stderr: str | None = None
     assigned: dict[str, Value] = {}
     appended: dict[str, Value] = {}
+    skipped: tuple[StepNumber, ...] = ()  # of a DAG: cancelled before they could start
     taken: tuple[EdgeNumber, ...] = ()
     activated: tuple[Activation, ...] = ()
 
@@ -124,6 +149,7 @@ class StepFailed(Event, frozen=True, kw_only=True, tag="step.failed"):
     extracts: dict[str, Value] | None = None
     collected: bool = False
     tolerated: bool = False  # all that depends on it can do without: the DAG goes on
+    message_id: str | None = None
     taken: tuple[EdgeNumber, ...] = ()
     activated: tuple[Activation, ...] = ()
 
@@ -142,12 +168,41 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt.failed"):
     started_at_ms: int | None = None
     elapsed_ms: int | None = None
     retry_at_ms: int
+    message_id: str | None = None  # of the submission in which a person said so
 
 
 class RetryDue(Event, frozen=True, kw_only=True, tag="attempt.retry_due"):
     """The back-off is over; the attempt `at` is outstanding from here on."""
 
     at: Address
+
+
+class ScopesOpened(Event, frozen=True, kw_only=True, tag="scopes.opened"):
+    """A body or a parallel step begins, not with its activation: it waited for a semaphore, or for
+    the back-off before another try."""
+
+    at: Address
+    first_scope: int
+    variables: tuple[dict[str, Value], ...] = ()
+    activated: tuple[Activation, ...] = ()
+    failure: Failure | None = None  # a variable had no value
+
+
+class BranchCompleted(Event, frozen=True, kw_only=True, tag="branch.completed"):
+    """A branch of a parallel step, or the scope of a handler's custom action, ended well."""
+
+    scope: int
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    holds: bool = False
+
+
+class BranchFailed(Event, frozen=True, kw_only=True, tag="branch.failed"):
+    """A branch of a parallel step, or the scope of a custom action, failed."""
+
+    scope: int
+    failure: Failure
 
 
 class AttemptLost(Event, frozen=True, kw_only=True, tag="attempt.lost"):
@@ -191,6 +246,126 @@ class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt.ended"):
     output: Value = None
     output_bytes: int = 0
     extracts: dict[str, Value] | None = None
+
+
+class RegionCanceling(Event, frozen=True, kw_only=True, tag="region.canceling"):
+    """A step with `cancels` has its output, and what runs in its region was told to stop.
+
+    Its completion, and all that follows it, comes when `withdrawn` have ended or their grace is
+    over.
+    """
+
+    at: Address
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    runner: str | None = None
+    collected: bool = False
+    holds: bool = False
+    message_id: str | None = None
+    recovered: Failure | None = None
+    skipped: tuple[StepNumber, ...] = ()  # of a DAG: cancelled before they could start
+    withdrawn: tuple[Address, ...] = ()
+    grace_until_ms: int = 0
+
+
+class SignalKept(Event, frozen=True, kw_only=True, tag="signal.kept"):
+    """A signal came that no open wait takes; it waits for the first that does."""
+
+    message_id: str
+    name: str
+    data: Value = None
+
+
+class EventKept(Event, frozen=True, kw_only=True, tag="event.kept"):
+    """An event came that the plan waits for, and no wait that it fits was open."""
+
+    event_id: str
+    name: str
+    data: Value = None
+    published_at_ms: int
+    expires_at_ms: int
+    dropped: tuple[str, ...] = ()  # the oldest, where the buffer was full
+
+
+class HandlerFired(Event, frozen=True, kw_only=True, tag="handler.fired"):
+    """A handler took an event; its actions follow from this record."""
+
+    handler: int
+    event_id: str
+    sent: tuple[str, ...] = ()  # ids of the messages that its actions sent
+    activated: tuple[Activation, ...] = ()
+    scopes: tuple[tuple[int, int], ...] = ()  # of custom actions: (scope instance, plan's scope)
+    failure: Failure | None = None  # an action had no value; those before it were done
+
+
+class MessageTaken(Event, frozen=True, kw_only=True, tag="message.taken"):
+    """A message decided nothing else; its id is remembered, so that a repetition is known."""
+
+    message_id: str
+
+
+class TaskClaimed(Event, frozen=True, kw_only=True, tag="task.claimed"):
+    """A person has taken a human task on."""
+
+    at: Address
+    user: str
+    message_id: str
+
+
+class TaskReleased(Event, frozen=True, kw_only=True, tag="task.released"):
+    """The person who had claimed a human task gave it back."""
+
+    at: Address
+    user: str | None = None
+    message_id: str
+
+
+class TaskAssigned(Event, frozen=True, kw_only=True, tag="task.assigned"):
+    """A human task was given to others, by somebody (`user`) or by an escalation (`level`)."""
+
+    at: Address
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    user: str | None = None
+    message_id: str | None = None
+    level: int | None = None  # of the escalation, from 1
+
+
+class TaskOpened(Event, frozen=True, kw_only=True, tag="task.opened"):
+    """A step failed, and its `on_error` asks a person how to go on."""
+
+    at: Address
+    failure: Failure
+    clause: int  # of the step's `on_error`
+    task: TaskFacts
+    deadline_at_ms: int | None = None  # for the person
+
+
+class ExecutionPaused(Event, frozen=True, kw_only=True, tag="execution.paused"):
+    """Nothing new starts until `ExecutionResumed`; what runs ends and is recorded."""
+
+    message_id: str
+    reason: str | None = None
+
+
+class ExecutionResumed(Event, frozen=True, kw_only=True, tag="execution.resumed"):
+    """What was held starts now."""
+
+    message_id: str
+
+
+class ExecutionRetried(Event, frozen=True, kw_only=True, tag="execution.retried"):
+    """A failed execution goes on in a new run, from where it failed or from a step of the root."""
+
+    message_id: str
+    run: int
+    deadline_at_ms: int | None = None
+    from_step: StepNumber | None = None
+    deadlines: tuple[tuple[Address, int], ...] = ()  # of visits that had one: afresh
+    activated: tuple[Activation, ...] = ()
 
 
 class CancelRequested(Event, frozen=True, kw_only=True, tag="execution.cancel_requested"):
@@ -260,4 +435,19 @@ ExecutionEvent: TypeAlias = (
     | ExecutionCanceled
     | JoinReopened
     | OwnerChanged
+    | ScopesOpened
+    | BranchCompleted
+    | BranchFailed
+    | RegionCanceling
+    | SignalKept
+    | EventKept
+    | HandlerFired
+    | MessageTaken
+    | TaskOpened
+    | TaskClaimed
+    | TaskReleased
+    | TaskAssigned
+    | ExecutionPaused
+    | ExecutionResumed
+    | ExecutionRetried
 )

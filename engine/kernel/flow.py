@@ -1,8 +1,8 @@
 """How visits settle: completed, skipped, failed; alone or as items of a `foreach`.
 
-Each function chooses what follows, records it as one event, and looks whether the scope around
-has thereby ended. An item settles within its `foreach`; when the last of them has, the step
-settles as a whole, by the same functions.
+Each function chooses what follows, records it as one event, and puts on the agenda what may have
+ended thereby: the scope around, or the items. An item settles within its `foreach`; when the last
+of them has, the step settles as a whole, by the same functions.
 """
 
 from __future__ import annotations
@@ -18,40 +18,30 @@ from heliostat.engine.identity import Address
 from heliostat.engine.kernel.activation import (
     Opening,
     expression_failure,
-    item_context,
+    instant_of,
+    task_facts,
 )
-from heliostat.engine.kernel.closing import close_root, finish_root, withdraw
+from heliostat.engine.kernel.apply_scopes import region_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     Activation,
     AttemptFailed,
     Failure,
-    JoinReopened,
-    ScopeClosing,
+    RegionCanceling,
     StepCompleted,
     StepFailed,
     StepSkipped,
+    TaskOpened,
 )
+from heliostat.engine.kernel.items import outcome_of
+from heliostat.engine.kernel.messages import TellSignal
 from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, retries
-from heliostat.engine.kernel.routing import (
-    NoWay,
-    follow,
-    out_of_reach,
-    reopened_joins,
-    route,
-    stuck_join,
-    tolerated,
-)
-from heliostat.engine.kernel.state import (
-    ROOT,
-    ExecutionState,
-    Items,
-    ScopeState,
-    Settled,
-    Visit,
-)
+from heliostat.engine.kernel.routing import NoWay, follow, route, tolerated
+from heliostat.engine.kernel.state import ScopeState, Settled, SettledStatus, Visit
+from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.plan.plan import Edge, StepPlan
+from heliostat.engine.kernel.visits import is_item, owner_of
+from heliostat.engine.plan.plan import Edge, EdgeNumber, ErrorClause, StepNumber, StepPlan
 from heliostat.engine.values import Value
 
 
@@ -62,6 +52,8 @@ class Result(Struct, frozen=True, kw_only=True):
     output_bytes: int = 0
     extracts: dict[str, Value] | None = None
     collected: bool = False
+    holds: bool = False  # `output` has `Held` leaves
+    message_id: str | None = None  # of what it came with
     recovered: Failure | None = None
     started_at_ms: int | None = None
     elapsed_ms: int | None = None
@@ -69,8 +61,37 @@ class Result(Struct, frozen=True, kw_only=True):
     stdout: str | None = None
     stderr: str | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but an output that an attempt reported."""
+        return (
+            self.extracts is None
+            and not self.collected
+            and not self.holds
+            and self.message_id is None
+            and self.recovered is None
+            and self.stdout is None
+            and self.stderr is None
+        )
+
 
 NOTHING: Final = Result()
+
+
+def kept_result(visit: Visit) -> Result:
+    """What a visit has that waits, or waited, for the region that it cancels."""
+    kept = visit.kept
+    assert kept is not None
+    return Result(
+        output=kept.output,
+        output_bytes=kept.output_bytes,
+        extracts=kept.extracts,
+        collected=kept.collected,
+        recovered=kept.recovered,
+        started_at_ms=kept.started_at_ms,
+        elapsed_ms=kept.elapsed_ms,
+        runner=kept.runner,
+    )
 
 
 # -- completing
@@ -79,14 +100,20 @@ NOTHING: Final = Result()
 def complete(turn: Turn, at: Address, result: Result) -> None:
     """A visit, or an item, has its output."""
     scope, visit, step = turn.locate(at)
-    if scope.plan_scope is None:
+    if is_item(scope):
         _complete_item(turn, scope, at, result)
         return
     plan, state, now_ms = turn.plan, turn.state, turn.now_ms
+    withdrawn: dict[StepNumber, SettledStatus] = {}
+    cancelled: tuple[StepNumber, ...] = ()
+    if step.cancels and visit.phase != "canceling":
+        if _cancel_region(turn, scope, step, at, result):
+            return
+        withdrawn, cancelled = _region(turn, scope, step), step.cancels
     settled = Settled(
         visit=at.visit,
         status="Completed",
-        output=result.output,
+        output=state.resolve(result.output) if result.holds else result.output,
         output_bytes=result.output_bytes,
         extracts=result.extracts,
         failure=result.recovered,
@@ -96,16 +123,30 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
     context = ScopeContext(plan, state, scope, now_ms, settling=(step.number, settled))
     opening = Opening(plan, state)
     taken: tuple[Edge, ...] = ()
+    published: list[tuple[str, Value]] = []
+    signals: list[tuple[str, TellSignal]] = []
     in_reach = True
     try:
-        assigned, appended = _assignments(turn, step, at, context)
-        if assigned or appended:
+        assigned = appended = _NONE
+        if step.assign or step.append:
+            assigned, appended = _assignments(step, at, context)
             longer = {name: [*context.vars[name], value] for name, value in appended.items()}
             context = context.with_variables({**assigned, **longer})
+        if step.publish or step.signals:
+            published, signals = _announcements(step, at, context)
         if not step.terminate:
             taken = route(plan, state, step, at, context)
             in_reach = follow(
-                plan, state, opening, scope, step, context, taken=taken, status="Completed"
+                plan,
+                state,
+                opening,
+                scope,
+                step,
+                context,
+                taken=taken,
+                status="Completed",
+                withdrawn=withdrawn,
+                cancelled=cancelled,
             )
     except ExpressionError as error:
         fail(turn, at, expression_failure(error, step), result, output_allowed=False)
@@ -114,37 +155,79 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
         fail(turn, at, failure, result, output_allowed=False)
         return
-    activated = tuple(opening.activated) if in_reach else ()
-    turn.emit(
-        StepCompleted(
-            at_ms=now_ms,
+    event = _completed(
+        turn,
+        at,
+        result,
+        assigned=assigned,
+        appended=appended,
+        skipped=tuple([n for n in withdrawn if withdrawn[n] == "Skipped"]) if withdrawn else (),
+        taken=(taken[0].number,) if len(taken) == 1 else tuple([e.number for e in taken]),
+        activated=tuple(opening.activated) if in_reach else (),
+    )
+    turn.emit(event)
+    for name, data in published:
+        turn.publish(name, data)
+    for receiver, body in signals:
+        turn.send(receiver, body)
+    turn.look_at(scope, out_of_reach=not in_reach)
+
+
+_NONE: Final[dict[str, Value]] = {}
+
+
+def _completed(
+    turn: Turn,
+    at: Address,
+    result: Result,
+    *,
+    assigned: dict[str, Value] = _NONE,
+    appended: dict[str, Value] = _NONE,
+    skipped: tuple[StepNumber, ...] = (),
+    taken: tuple[EdgeNumber, ...] = (),
+    activated: tuple[Activation, ...] = (),
+) -> StepCompleted:
+    """The event of a completion. Of the most frequent kind only what it says is passed on: the
+    fields that have their defaults would take as long as all the rest."""
+    if result.plain and not assigned and not appended and not skipped:
+        return StepCompleted(
+            at_ms=turn.now_ms,
             at=at,
             started_at_ms=result.started_at_ms,
             elapsed_ms=result.elapsed_ms,
             runner=result.runner,
             output=result.output,
             output_bytes=result.output_bytes,
-            extracts=result.extracts,
-            collected=result.collected,
-            recovered=result.recovered,
-            stdout=result.stdout,
-            stderr=result.stderr,
-            assigned=assigned,
-            appended=appended,
-            taken=(taken[0].number,) if len(taken) == 1 else tuple([e.number for e in taken]),
+            taken=taken,
             activated=activated,
-        ),
-        activated,
+        )
+    return StepCompleted(
+        at_ms=turn.now_ms,
+        at=at,
+        started_at_ms=result.started_at_ms,
+        elapsed_ms=result.elapsed_ms,
+        runner=result.runner,
+        output=result.output,
+        output_bytes=result.output_bytes,
+        extracts=result.extracts,
+        collected=result.collected,
+        holds=result.holds,
+        message_id=result.message_id,
+        recovered=result.recovered,
+        stdout=result.stdout,
+        stderr=result.stderr,
+        assigned=assigned,
+        appended=appended,
+        skipped=skipped,
+        taken=taken,
+        activated=activated,
     )
-    settle_scope(turn, scope, in_reach=in_reach)
 
 
 def _assignments(
-    turn: Turn, step: StepPlan, at: Address, context: ScopeContext
+    step: StepPlan, at: Address, context: ScopeContext
 ) -> tuple[dict[str, Value], dict[str, Value]]:
     """The values of `assign`; all right sides see the old ones."""
-    if not step.assign and not step.append:
-        return {}, {}
 
     def value_of(name: str, data: Data) -> Value:
         return data.evaluate(context.seeded(at, f"assign.{name}"))
@@ -155,6 +238,26 @@ def _assignments(
         if not isinstance(context.vars.get(name), list):
             raise ExpressionError(f"variable {name!r} is not a list, nothing can be appended")
     return assigned, appended
+
+
+def _announcements(
+    step: StepPlan, at: Address, context: ScopeContext
+) -> tuple[list[tuple[str, Value]], list[tuple[str, TellSignal]]]:
+    """What a completed step publishes, and whom it signals."""
+    context.seeded(at, "publish")
+    published = [
+        (each.event, None if each.data is None else each.data.evaluate(context))
+        for each in step.publish
+    ]
+    context.seeded(at, "signal")
+    signals = []
+    for each in step.signals:
+        receiver = each.execution.evaluate(context)
+        if not isinstance(receiver, str):
+            raise ExpressionError("`signal`: `execution` must be the id of an execution")
+        data = None if each.data is None else each.data.evaluate(context)
+        signals.append((receiver, TellSignal(name=each.name, data=data)))
+    return published, signals
 
 
 def skip(turn: Turn, at: Address) -> None:
@@ -174,17 +277,62 @@ def skip(turn: Turn, at: Address) -> None:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
         fail(turn, at, failure, output_allowed=False)
         return
-    activated = tuple(opening.activated) if in_reach else ()
     turn.emit(
         StepSkipped(
             at_ms=turn.now_ms,
             at=at,
             taken=tuple(edge.number for edge in taken),
-            activated=activated,
-        ),
-        activated,
+            activated=tuple(opening.activated) if in_reach else (),
+        )
     )
-    settle_scope(turn, scope, in_reach=in_reach)
+    turn.look_at(scope, out_of_reach=not in_reach)
+
+
+# -- regions
+
+
+def _region(turn: Turn, scope: ScopeState, step: StepPlan) -> dict[StepNumber, SettledStatus]:
+    """What becomes of a DAG's steps that `cancels` names and that have not settled."""
+    if turn.plan.scopes[step.scope].notation != "dag":
+        return {}
+    return {
+        number: "Canceled" if number in scope.visits else "Skipped"
+        for number in step.cancels
+        if number not in scope.settled and number != step.number
+    }
+
+
+def _cancel_region(
+    turn: Turn, scope: ScopeState, step: StepPlan, at: Address, result: Result
+) -> bool:
+    """Withdraw what runs in the region of a step that has its output; False if nothing has to be
+    awaited: then the step's completion says it all."""
+    region = region_of(scope, step)
+    withdrawn, grace_ms = stop_all(turn, region)
+    if not withdrawn:
+        return False
+    skipped = tuple(n for n, s in _region(turn, scope, step).items() if s == "Skipped")
+    turn.emit(
+        RegionCanceling(
+            at_ms=turn.now_ms,
+            at=at,
+            output=result.output,
+            output_bytes=result.output_bytes,
+            extracts=result.extracts,
+            started_at_ms=result.started_at_ms,
+            elapsed_ms=result.elapsed_ms,
+            runner=result.runner,
+            collected=result.collected,
+            holds=result.holds,
+            message_id=result.message_id,
+            recovered=result.recovered,
+            skipped=skipped,
+            withdrawn=withdrawn,
+            grace_until_ms=turn.now_ms + grace_ms,
+        )
+    )
+    turn.look_at(scope)
+    return True
 
 
 # -- failing
@@ -194,6 +342,9 @@ def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = N
     """An attempt failed: another follows after a back-off, or the visit has failed for good."""
     scope, visit, step = turn.locate(at)
     failures = visit.failures + 1
+    if visit.closing_deadline_at_ms is not None and visit.closing_deadline_at_ms <= turn.now_ms:
+        fail(turn, at, deadline_failure(step, at), result)  # it passed while the scope closed
+        return
     if not retries(step.retry, failure, failures):
         fail(turn, at, failure, result)
         return
@@ -210,6 +361,16 @@ def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = N
     )
 
 
+def deadline_failure(step: StepPlan, at: Address) -> Failure:
+    """What a visit fails with that has not ended in time."""
+    return Failure(
+        type="DeadlineExceeded",
+        message=f"step {step.id!r} has not ended by its deadline",
+        step=step.id,
+        attempt=at.attempt,
+    )
+
+
 def fail(
     turn: Turn,
     at: Address,
@@ -221,10 +382,7 @@ def fail(
     """A visit, or an item, has failed for good: its `on_error` is asked, then what is around."""
     scope, visit, step = turn.locate(at)
     failure = _placed(failure, step, at, scope)
-    if scope.plan_scope is None:
-        context = item_context(turn.plan, turn.state, scope, turn.now_ms)
-    else:
-        context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
+    context = ScopeContext(turn.plan, turn.state, scope, turn.now_ms)
     clause = None
     if step.on_error:
         context.seeded(at, "on_error")
@@ -234,22 +392,66 @@ def fail(
                 failure,
                 context,
                 output_allowed=output_allowed,
-                next_only=visit.items is not None and failure.item_index is not None,
+                once_only=step.foreach is not None
+                and not is_item(scope)
+                and failure.item_index is not None,
+                people_allowed=visit.task is None or visit.task.clause is None,
             )
             if clause is not None and clause.output is not None:
                 value = clause.output.evaluate(context)
                 complete(turn, at, Result(output=value, recovered=failure))
                 return
+            if clause is not None and clause.human is not None and not is_item(scope):
+                _ask(turn, at, failure, clause, context)
+                return
         except ExpressionError as error:
             clause, failure = None, _placed(expression_failure(error, step), step, at, scope)
     if clause is not None and clause.fail is not None:
         failure = _placed(failure_of(clause, context, step.id), step, at, scope)
-    if scope.plan_scope is None:
+    if is_item(scope):
         _fail_item(turn, scope, at, failure, result)
     elif clause is not None and clause.edge is not None:
         _redirect(turn, scope, step, at, failure, clause.edge, result)
     else:
-        _fail_step(turn, scope, step, at, failure, result)
+        give_up(turn, at, failure, result)
+
+
+def give_up(turn: Turn, at: Address, failure: Failure, result: Result = NOTHING) -> None:
+    """Nothing caught the failure: the scope fails, unless a DAG can do without the step."""
+    scope, _, step = turn.locate(at)
+    failure = _placed(failure, step, at, scope)
+    plan, state = turn.plan, turn.state
+    if tolerated(plan, scope, step):
+        context = _after_failure(turn, scope, at, failure, result)
+        opening = Opening(plan, state)
+        follow(plan, state, opening, scope, step, context, taken=(), status="Failed")
+        activated = tuple(opening.activated)
+        _emit_failed(turn, at, failure, result, tolerated=True, activated=activated)
+    else:
+        _emit_failed(turn, at, failure, result)
+    turn.look_at(scope)
+
+
+def _ask(
+    turn: Turn, at: Address, failure: Failure, clause: ErrorClause, context: ScopeContext
+) -> None:
+    """Let a person decide how a failed step goes on."""
+    _, _, step = turn.locate(at)
+    human = clause.human
+    assert human is not None
+    deadline = None
+    if human.deadline is not None:
+        deadline = instant_of(human.deadline, context, "deadline")
+    turn.emit(
+        TaskOpened(
+            at_ms=turn.now_ms,
+            at=at,
+            failure=failure,
+            clause=step.on_error.index(clause),
+            task=task_facts(human, context),
+            deadline_at_ms=deadline,
+        )
+    )
 
 
 def _redirect(
@@ -268,23 +470,7 @@ def _redirect(
     follow(plan, state, opening, scope, step, context, taken=(edge,), status="Failed")
     activated = tuple(opening.activated)
     _emit_failed(turn, at, failure, result, taken=(edge.number,), activated=activated)
-    settle_scope(turn, scope)
-
-
-def _fail_step(
-    turn: Turn, scope: ScopeState, step: StepPlan, at: Address, failure: Failure, result: Result
-) -> None:
-    """Nothing caught the failure: the scope fails, unless a DAG can do without the step."""
-    plan, state = turn.plan, turn.state
-    if tolerated(plan, scope, step):
-        context = _after_failure(turn, scope, at, failure, result)
-        opening = Opening(plan, state)
-        follow(plan, state, opening, scope, step, context, taken=(), status="Failed")
-        activated = tuple(opening.activated)
-        _emit_failed(turn, at, failure, result, tolerated=True, activated=activated)
-    else:
-        _emit_failed(turn, at, failure, result)
-    settle_scope(turn, scope)
+    turn.look_at(scope)
 
 
 def _after_failure(
@@ -324,27 +510,32 @@ def _emit_failed(
             started_at_ms=result.started_at_ms,
             elapsed_ms=result.elapsed_ms,
             runner=result.runner,
-            output=result.output,
+            output=turn.state.resolve(result.output) if result.holds else result.output,
             output_bytes=result.output_bytes,
             extracts=result.extracts,
             collected=result.collected,
             tolerated=tolerated,
+            message_id=result.message_id,
             taken=taken,
             activated=activated,
-        ),
-        activated,
+        )
     )
 
 
 def _placed(failure: Failure, step: StepPlan, at: Address, scope: ScopeState) -> Failure:
     """The failure with the place where it happened; one that has a place keeps it."""
+    index = failure.item_index
+    if index is None and is_item(scope):
+        index = scope.index
     if failure.step is not None and failure.attempt is not None:
-        return failure
+        if index == failure.item_index:
+            return failure
+        return msgspec.structs.replace(failure, item_index=index)
     return msgspec.structs.replace(
         failure,
-        step=step.id,
-        attempt=at.attempt,
-        item_index=failure.item_index if failure.item_index is not None else scope.index,
+        step=failure.step or step.id,
+        attempt=failure.attempt or at.attempt,
+        item_index=index,
     )
 
 
@@ -352,188 +543,31 @@ def _placed(failure: Failure, step: StepPlan, at: Address, scope: ScopeState) ->
 
 
 def _complete_item(turn: Turn, scope: ScopeState, at: Address, result: Result) -> None:
-    parent, visit, items = _foreach(turn, scope)
-    step = turn.plan.steps[at.step]
-    activated = _next_item(
-        turn, step, parent, visit, items, completed=items.completed + 1, failed=items.failed
-    )
-    turn.emit(
-        StepCompleted(
-            at_ms=turn.now_ms,
-            at=at,
-            started_at_ms=result.started_at_ms,
-            elapsed_ms=result.elapsed_ms,
-            runner=result.runner,
-            output=result.output,
-            output_bytes=result.output_bytes,
-            extracts=result.extracts,
-            recovered=result.recovered,
-            stdout=result.stdout,
-            stderr=result.stderr,
-            activated=activated,
-        ),
-        activated,
-    )
-    check_items(turn, parent, visit)
+    parent, visit = owner_of(turn.state, scope)
+    turn.emit(_completed(turn, at, result, activated=_next_item(turn, parent, visit, completed=1)))
+    turn.look_at_visit(parent, visit)
 
 
 def _fail_item(
     turn: Turn, scope: ScopeState, at: Address, failure: Failure, result: Result
 ) -> None:
-    parent, visit, items = _foreach(turn, scope)
-    step = turn.plan.steps[at.step]
-    activated = _next_item(
-        turn, step, parent, visit, items, completed=items.completed, failed=items.failed + 1
-    )
+    parent, visit = owner_of(turn.state, scope)
+    activated = _next_item(turn, parent, visit, failed=1)
     _emit_failed(turn, at, failure, result, activated=activated)
-    check_items(turn, parent, visit)
-
-
-def _foreach(turn: Turn, scope: ScopeState) -> tuple[ScopeState, Visit, Items]:
-    assert scope.parent is not None
-    parent = turn.state.scopes[scope.parent[0]]
-    visit = parent.active[scope.parent[1], scope.parent[2]]
-    assert visit.items is not None
-    return parent, visit, visit.items
+    turn.look_at_visit(parent, visit)
 
 
 def _next_item(
-    turn: Turn,
-    step: StepPlan,
-    parent: ScopeState,
-    visit: Visit,
-    items: Items,
-    *,
-    completed: int,
-    failed: int,
+    turn: Turn, parent: ScopeState, visit: Visit, *, completed: int = 0, failed: int = 0
 ) -> tuple[Activation, ...]:
     """The item that takes the place of one that settles, unless the outcome is settled."""
+    items, step = visit.items, turn.plan.steps[visit.step]
+    assert items is not None
     if items.closing or items.next_index >= items.width:
         return ()
-    if _outcome(step, items.width, completed, failed) is not None:
+    outcome = outcome_of(step, items.width, items.completed + completed, items.failed + failed)
+    if outcome is not None:
         return ()
     opening = Opening(turn.plan, turn.state)
     opening.next_item(step, parent, visit, items, turn.now_ms)
     return tuple(opening.activated)
-
-
-def _outcome(step: StepPlan, width: int, completed: int, failed: int) -> bool | None:
-    """Whether a `foreach` has completed (True), failed (False), or goes on (None)."""
-    assert step.foreach is not None
-    completion = step.foreach.completion
-    match completion.kind:
-        case "all":
-            return False if failed else True if completed == width else None
-        case "all_done":
-            return True if completed + failed == width else None
-        case "any" | "at_least":
-            if completed >= completion.count:
-                return True
-            return False if width - failed < completion.count else None
-
-
-def check_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
-    """After an item has settled: close the `foreach` if that decides it, and finish it if none of
-    its items is in flight any more."""
-    items = visit.items
-    assert items is not None
-    if items.closing:
-        finish_items(turn, parent, visit)
-        return
-    outcome = _outcome(turn.plan.steps[visit.step], items.width, items.completed, items.failed)
-    if outcome is None:
-        return
-    # The latest failure: that of the item which decided the outcome.
-    failure = None if outcome else next(reversed(items.failures.values()))
-    if items.in_flight:
-        close_items(turn, parent, visit, failure)
-        return
-    at = Address(parent.number, visit.step, visit.visit)
-    if failure is None:
-        complete(turn, at, Result(collected=True))
-    else:
-        fail(turn, at, failure)
-
-
-def close_items(turn: Turn, parent: ScopeState, visit: Visit, failure: Failure | None) -> None:
-    """The outcome of a `foreach` is settled: withdraw the items that are still in flight."""
-    items = visit.items
-    assert items is not None
-    scopes = turn.state.scopes
-    numbers = range(items.first_scope, items.first_scope + items.next_index)
-    withdrawn, grace_ms = withdraw(turn, (scopes[n] for n in numbers if n in scopes))
-    turn.emit(
-        ScopeClosing(
-            at_ms=turn.now_ms,
-            scope=parent.number,
-            step=visit.step,
-            visit=visit.visit,
-            failure=failure,
-            withdrawn=withdrawn,
-            grace_until_ms=turn.now_ms + grace_ms,
-        )
-    )
-    finish_items(turn, parent, visit)
-
-
-def finish_items(turn: Turn, parent: ScopeState, visit: Visit) -> None:
-    """Settle a closing `foreach` as a whole, once none of its items is in flight."""
-    items = visit.items
-    assert items is not None
-    assert items.closing
-    if items.in_flight or turn.state.closing is not None:
-        return
-    at = Address(parent.number, visit.step, visit.visit)
-    if items.failure is not None:
-        fail(turn, at, items.failure)
-    else:
-        complete(turn, at, Result(collected=True))
-
-
-# -- what is around
-
-
-def settle_scope(turn: Turn, scope: ScopeState, *, in_reach: bool = True) -> None:
-    """After a visit of a scope has settled: has the scope ended, or failed?
-
-    Reads the state only, so that a history that was cut within a turn can be gone on with.
-    """
-    if scope.failing is not None:
-        close_root(turn, failure=scope.failing)
-    elif scope.terminated:
-        close_root(turn)
-    elif not in_reach:
-        close_root(turn, failure=out_of_reach(turn.plan, scope))
-    else:
-        if scope.joins:
-            for number in reopened_joins(turn.plan, scope):
-                turn.emit(JoinReopened(at_ms=turn.now_ms, scope=scope.number, step=number))
-        if not scope.active:
-            finish_root(turn, failure=stuck_join(turn.plan, scope), canceled=False)
-
-
-def resume(turn: Turn) -> None:
-    """Go on from where a history was cut within a turn. A whole turn is stored at once, so that
-    this finds nothing to do unless somebody cut a history on purpose."""
-    state = turn.state
-    if not state.seq:
-        return
-    root = state.scopes[ROOT]
-    if state.closing is not None:
-        if not state.stopping:
-            closing = state.closing
-            finish_root(turn, failure=closing.failure, canceled=closing.canceled)
-        return
-    if state.cancel_ids:
-        close_root(turn, canceled=True)
-        return
-    for key in list(root.active):
-        visit = root.active.get(key)
-        if visit is not None and visit.items is not None and visit.items.width:
-            check_items(turn, root, visit)
-    if not _outcome_known(state):
-        settle_scope(turn, root, in_reach=out_of_reach(turn.plan, root) is None)
-
-
-def _outcome_known(state: ExecutionState) -> bool:
-    return state.ended or state.closing is not None

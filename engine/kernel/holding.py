@@ -67,10 +67,20 @@ def holding_part(expression: Expression, where: tuple[str | int, ...] = ()) -> H
     return HoldingPart(where, step_id, tuple(path))
 
 
+def passes_on(data: Data) -> str | None:
+    """The step whose whole output a data field passes on unchanged, if it does nothing else."""
+    parts = holding_parts(data)
+    if len(parts) == 1 and parts[0].where == () and parts[0].path == ():
+        return parts[0].step_id
+    return None
+
+
 def record(
     data: Data, value: Value, state: ExecutionState, context: ScopeContext
 ) -> tuple[Value, bool]:
     """A field's value as it is to be recorded, and whether anything in it is `Held`."""
+    if not exceeds(value, HELD_BYTES_MIN):
+        return value, False  # and so does no part of it
     recorded, holds = value, False
     for part in holding_parts(data):
         held = hold(part, _at(value, part.where), state, context)

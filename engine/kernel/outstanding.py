@@ -20,6 +20,8 @@ def outstanding(plan: Plan, state: ExecutionState) -> Iterator[Command]:
         return
     for scope in state.scopes.values():
         for visit in scope.active.values():
+            if visit.child is not None:
+                continue  # the message to it is in the journal
             at = Address(scope.number, visit.step, visit.visit, visit.attempt)
             if visit.phase == "running":
                 recorded = state.resolve(visit.input) if visit.holds else visit.input

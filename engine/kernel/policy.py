@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
+from heliostat.engine.builtin import NEVER_RETRIED
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.context import ScopeContext, error_view
@@ -42,7 +43,7 @@ def retries(retry: Retry, failure: Failure, failures: int) -> bool:
         return False
     if retry.on:
         return bool(names.intersection(retry.on))
-    return failure.type not in REPEATING
+    return failure.type not in REPEATING and names.isdisjoint(NEVER_RETRIED)
 
 
 def backoff_ms(retry: Retry, failures: int, execution_id: str, at: Address) -> int:
@@ -65,13 +66,15 @@ def matching(
     context: ScopeContext,
     *,
     output_allowed: bool = True,
-    next_only: bool = False,
+    once_only: bool = False,
+    people_allowed: bool = True,
 ) -> ErrorClause | None:
     """The first clause that fits, or None.
 
     Args:
         output_allowed: False behind the output, in `assign` or `next`: no other value helps there.
-        next_only: of a `foreach` that fails with what an item's own clauses have seen already.
+        once_only: of a `foreach` that fails with what an item's own clauses have seen already.
+        people_allowed: False where a person was asked and did not answer in time.
 
     Raises:
         ExpressionError: the `when` of a clause that fits by name has no value.
@@ -85,7 +88,9 @@ def matching(
             continue
         if clause.output is not None and not output_allowed:
             continue
-        if clause.edge is None and next_only:
+        if clause.edge is None and clause.human is None and once_only:
+            continue
+        if clause.human is not None and not people_allowed:
             continue
         if clause.when is not None and not clause.when.test(context):
             continue

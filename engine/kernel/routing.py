@@ -7,7 +7,9 @@ visit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import chain
+from types import MappingProxyType
 from typing import Literal
 
 from heliostat.engine.identity import Address
@@ -78,14 +80,21 @@ def follow(
     *,
     taken: Iterable[Edge],
     status: SettledStatus,
+    withdrawn: Mapping[StepNumber, SettledStatus] = MappingProxyType({}),
+    cancelled: Container[StepNumber] = (),
 ) -> bool:
     """Open what follows a step that settles with `status`.
+
+    Args:
+        withdrawn: of a DAG: other steps that settle by the same event, as the step cancels them.
+        cancelled: of a state machine: joins that lose their arrivals by the same event.
 
     Returns:
         False when a DAG step fell out of reach because a need failed: then the scope fails.
     """
     if plan.scopes[step.scope].notation == "dag":
-        return _follow_needs(plan, opening, scope, step, context, status)
+        settling = {step.number: status, **withdrawn}
+        return _follow_needs(plan, opening, scope, step, context, settling)
     arrived: set[StepNumber] = set()
     for edge in taken:
         if edge.target == END:
@@ -95,7 +104,8 @@ def follow(
             opening.visit(target, scope, context)
         elif target.number not in arrived:
             arrived.add(target.number)
-            if _fires(plan, target, scope.joins.get(target.number), edge.source):
+            waiting = None if target.number in cancelled else scope.joins.get(target.number)
+            if _fires(plan, target, waiting, edge.source):
                 opening.visit(target, scope, context)
     return True
 
@@ -151,16 +161,26 @@ def stuck_join(plan: Plan, scope: ScopeState) -> Failure | None:
     return None
 
 
+def has_begun(scope: ScopeState, number: StepNumber) -> bool:
+    """Whether a DAG step has been opened, or has settled without; a retry of the execution from a
+    step makes those behind it begin once more."""
+    latest = scope.visits.get(number)
+    return latest is not None and (number in scope.settled or (number, latest) in scope.active)
+
+
 def tolerated(plan: Plan, scope: ScopeState, step: StepPlan) -> bool:
     """Whether a DAG goes on although this step fails: all that depends on it can do without."""
     if not step.dependents or plan.scopes[step.scope].notation != "dag":
         return False
     for number in step.dependents:
         dependent = plan.steps[number]
-        if dependent.join.kind == "all_done" or number in scope.visits:
+        if dependent.join.kind == "all_done":
             continue
-        tally = _after(scope, number, "Failed")
-        if _verdict(dependent, tally) == "fail" or dependent.join.kind == "all":
+        if dependent.join.kind == "all":
+            return False  # also where it was cancelled: nothing looks at the failure then
+        if has_begun(scope, number):
+            continue
+        if _verdict(dependent, _after(scope, number, ("Failed",))) == "fail":
             return False
     return True
 
@@ -171,13 +191,20 @@ def _follow_needs(
     scope: ScopeState,
     step: StepPlan,
     context: ScopeContext,
-    status: SettledStatus,
+    settling: Mapping[StepNumber, SettledStatus],
 ) -> bool:
-    for number in step.dependents:
-        if number in scope.visits:
+    dependents = step.dependents
+    if step.cancels:
+        cancelled = (plan.steps[number].dependents for number in step.cancels)
+        dependents = tuple(dict.fromkeys(chain(dependents, *cancelled)))
+    for number in dependents:
+        if number in settling or has_begun(scope, number):
             continue
         dependent = plan.steps[number]
-        verdict = _verdict(dependent, _after(scope, number, status))
+        now: Iterable[SettledStatus] = settling.values()
+        if step.cancels:  # then some that are looked at need only a part of what settles
+            now = [status for need, status in settling.items() if need in dependent.needs]
+        verdict = _verdict(dependent, _after(scope, number, now))
         if verdict == "fail":
             return False
         if verdict != "wait":
@@ -190,7 +217,7 @@ def out_of_reach(plan: Plan, scope: ScopeState) -> Failure | None:
     if scope.plan_scope is None or plan.scopes[scope.plan_scope].notation != "dag":
         return None
     for number, tally in scope.tallies.items():
-        if number in scope.visits or _verdict(plan.steps[number], tally) != "fail":
+        if has_begun(scope, number) or _verdict(plan.steps[number], tally) != "fail":
             continue
         for need in plan.steps[number].needs:
             settled = scope.settled.get(need)
@@ -199,14 +226,15 @@ def out_of_reach(plan: Plan, scope: ScopeState) -> Failure | None:
     return None
 
 
-def _after(scope: ScopeState, dependent: StepNumber, status: SettledStatus) -> Tally:
-    """A step's tally as it will be when one more need has settled."""
+def _after(scope: ScopeState, dependent: StepNumber, now: Iterable[SettledStatus]) -> Tally:
+    """A step's tally as it will be when more of its needs have settled."""
     before = scope.tallies.get(dependent) or Tally()
-    return Tally(
-        before.settled + 1,
-        before.completed + (status == "Completed"),
-        before.failed + (status == "Failed"),
-    )
+    tally = Tally(before.settled, before.completed, before.failed)
+    for status in now:
+        tally.settled += 1
+        tally.completed += status == "Completed"
+        tally.failed += status == "Failed"
+    return tally
 
 
 def _verdict(step: StepPlan, tally: Tally) -> Literal["start", "skip", "fail", "wait"]:

@@ -7,11 +7,13 @@ the next `Woke` goes on from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.decide import REACT, go_on
+from heliostat.engine.kernel import decide, requests, stimuli
+from heliostat.engine.kernel.looking import settle_matters
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import AnyStimulus
 from heliostat.engine.kernel.turn import Decision, Turn
@@ -20,23 +22,59 @@ from heliostat.engine.plan.plan import Plan
 CHAIN_MAX: Final = 1_000
 """Visits that one turn settles by itself: some 20 ms, so that other executions get their turn."""
 
+_REACT: Final[dict[type[Any], Callable[[Turn, Any], None]]] = {
+    stimuli.Start: decide.on_start,
+    stimuli.StepReturned: decide.on_returned,
+    stimuli.StepRaised: decide.on_raised,
+    stimuli.StepLost: decide.on_lost,
+    stimuli.StepTimedOut: decide.on_timed_out,
+    stimuli.StepStopped: decide.on_stopped,
+    stimuli.Woke: decide.on_woke,
+    stimuli.TakenOver: decide.on_taken_over,
+    stimuli.Cancel: requests.on_cancel,
+    stimuli.Pause: requests.on_pause,
+    stimuli.Resume: requests.on_resume,
+    stimuli.Retry: requests.on_retry,
+    stimuli.Signal: requests.on_signal,
+    stimuli.EventArrived: requests.on_event,
+    stimuli.ChildEnded: requests.on_child_ended,
+    stimuli.TaskAction: requests.on_task,
+}
+
+_REPORTS: Final = frozenset(
+    (
+        stimuli.StepReturned,
+        stimuli.StepRaised,
+        stimuli.StepLost,
+        stimuli.StepTimedOut,
+        stimuli.StepStopped,
+        stimuli.Woke,
+        stimuli.TakenOver,
+    )
+)
+"""What an execution that has ended does not react to at all; requests want an answer."""
+
 
 def settle(plan: Plan, state: ExecutionState, stimulus: AnyStimulus) -> Decision:
     """Choose what follows a stimulus and book it; `state` is then ahead of the journal.
 
-    The events must be durable before any of the commands leaves the process. If they cannot be
-    stored, throw the state away and fold it again.
+    The events must be durable before any of the commands and messages leaves the process. If they
+    cannot be stored, throw the state away and fold it again.
     """
-    turn = Turn(plan, state, stimulus.now_ms)
-    if state.ended:
+    kind = type(stimulus)
+    if state.ended and kind in _REPORTS:
         return Decision()
-    REACT[type(stimulus)](turn, stimulus)
+    turn = Turn(plan, state, stimulus.now_ms)
+    _REACT[kind](turn, stimulus)
+    if turn.agenda:
+        settle_matters(turn)
     chain = 0
     ready = state.ready
     while ready and chain < CHAIN_MAX:
         # In batches: finding the first key of a dict means passing all that were taken before it.
         for key in list(islice(ready, CHAIN_MAX - chain)):
             if key in ready:
-                go_on(turn, Address(*key))
+                decide.go_on(turn, Address(*key))
+                settle_matters(turn)
                 chain += 1
-    return Decision(turn.events, turn.commands)
+    return turn.decision

@@ -5,11 +5,17 @@ quadratic in a wide `foreach`. Only `apply.py` writes here. All classes are msgs
 a snapshot is the state itself, encoded.
 
     ExecutionState ── scopes ──> ScopeState ── active ──> Visit ── items ──> Items
-                                            └─ settled ─> Settled
+                                            ├─ settled ─> Settled
+                                            └─ fallen ──> Fallen
 
-A scope instance is the root (1), or an item of a `foreach`; bodies and branches will be others.
-What cannot be needed again is dropped: an item's scope when it settles, a visit when it settles.
-So memory is bound by what is in flight and by the latest output of each step, not by history.
+A scope instance is the root (1), a body, a branch of a parallel step, or an item of a `foreach`: a
+scope without steps of its own, around the one visit of the step for this item. (A body that runs
+per item is a scope within the item's.)
+
+What cannot be needed again is dropped: an inner scope when it settles, a visit when it settles. So
+memory is bound by what is in flight and by the latest output of each step, not by history. Only
+what an uncaught failure ended stays as it was, until somebody catches the failure: if nobody does,
+a retry of the execution goes on from there.
 """
 
 from __future__ import annotations
@@ -20,8 +26,8 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.events import Failure
-from heliostat.engine.status import TERMINAL, ExecutionStatus
+from heliostat.engine.kernel.events import Failure, Parent
+from heliostat.engine.status import TERMINAL, ExecutionStatus, TaskStatus
 from heliostat.engine.values import Held, Value
 
 ROOT: Final = 1
@@ -30,9 +36,32 @@ ROOT: Final = 1
 VisitKey: TypeAlias = tuple[int, int]
 """`(step, visit)`, within a scope instance."""
 
-Phase = Literal["ready", "running", "backoff", "timer", "items", "stopping"]
-"""What an active visit waits for: the kernel itself (`ready`: a decision, a skip, an early
-failure), a report, an instant, its items, or the end of an attempt that was told to stop."""
+VisitRef: TypeAlias = tuple[int, int, int]
+"""`(scope instance, step, visit)`."""
+
+Phase = Literal[
+    "ready",
+    "running",
+    "backoff",
+    "timer",
+    "items",
+    "body",
+    "waiting",
+    "human",
+    "child",
+    "queued",
+    "held",
+    "canceling",
+    "stopping",
+]
+"""What an active visit waits for.
+
+`ready`: the kernel itself goes on with it (a decision, a skip, an early failure); `running`: a
+report; `backoff`, `timer`: an instant; `items`: the items of a `foreach` or the branches of a
+parallel step; `body`: its inner scope; `waiting`: an event, a signal, an instant; `human`: a
+person; `child`: the end of another execution; `queued`: a semaphore; `held`: the end of a pause;
+`canceling`: it has its output, and the region that it cancels has not ended yet; `stopping`: the
+end of an attempt, or of a child, that was told to stop."""
 
 SettledStatus = Literal["Completed", "Failed", "Canceled", "Skipped"]
 
@@ -40,7 +69,8 @@ TimerKind = Literal["due", "deadline"]
 
 
 class Items(Struct, kw_only=True, omit_defaults=True):
-    """The progress of a `foreach`: item `i` runs in scope instance `first_scope + i`."""
+    """The progress of a `foreach`, or of a parallel step whose items are its branches: item `i`
+    runs in scope instance `first_scope + i`."""
 
     values: Value  # the list as recorded: inline, or where it is held; None once settled
     width: int
@@ -56,9 +86,64 @@ class Items(Struct, kw_only=True, omit_defaults=True):
     output_bytes: int = 0
     closing: bool = False  # its outcome is settled; the items told to stop are awaited
     failure: Failure | None = None  # of that outcome
+    names: tuple[str, ...] = ()  # of branches
+    order: list[int] = []  # of branches, as they completed
+
+    @property
+    def value(self) -> Value:
+        """The output as a whole: a list by index, of branches a map of those that completed."""
+        if not self.names:
+            return self.outputs
+        return {
+            name: self.outputs[index]
+            for index, name in enumerate(self.names)
+            if self.statuses[index] == COMPLETED
+        }
 
 
 ITEM_STATUS: Final[tuple[SettledStatus, ...]] = ("Completed", "Failed", "Canceled", "Skipped")
+
+
+COMPLETED: Final = ITEM_STATUS.index("Completed") + 1
+
+
+class Task(Struct, kw_only=True, omit_defaults=True):
+    """A human task that is open."""
+
+    assignees: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    escalate_at_ms: tuple[int, ...] = ()
+    level: int = 0  # escalations so far
+    claimed_by: str | None = None
+    opened_at_ms: int = 0
+    deadline_at_ms: int | None = None
+    clause: int | None = None  # of `on_error`: a person decides about a failure
+    failure: Failure | None = None  # that one
+
+
+class TaskChange(Struct, kw_only=True):
+    """A human task that an event opened, changed or ended."""
+
+    at: Address
+    task: Task
+    status: TaskStatus
+    at_ms: int
+    shown: Value = None  # what the person is shown
+
+
+class Kept(Struct, kw_only=True, omit_defaults=True):
+    """What a visit will complete with when the region that it cancels has ended."""
+
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    started_at_ms: int | None = None
+    elapsed_ms: int | None = None
+    runner: str | None = None
+    collected: bool = False
+    holds: bool = False
+    message_id: str | None = None
+    recovered: Failure | None = None
 
 
 class Visit(Struct, kw_only=True, omit_defaults=True):
@@ -74,6 +159,7 @@ class Visit(Struct, kw_only=True, omit_defaults=True):
     holds: bool = False  # they are
     due_at_ms: int | None = None  # of the timer, the back-off, or the grace
     deadline_at_ms: int | None = None
+    closing_deadline_at_ms: int | None = None  # it bounds another try, while this one closes
     alone: bool = False
     started: bool = False  # recorded as started: `effects: at_most_once`
     skipped: bool = False
@@ -82,6 +168,24 @@ class Visit(Struct, kw_only=True, omit_defaults=True):
     output_bytes: int = 0
     extracts: dict[str, Value] | None = None
     items: Items | None = None
+    inner: int | None = None  # a body's scope instance
+    withdrawn: bool = False  # what runs in it was told to stop, and nothing follows it
+    kept_phase: Phase | None = None  # of one withdrawn by a failure: what it waited for before
+    permits: bool = False  # it holds the semaphores of its step's `uses`
+    due_name: str | None = None  # of a wait: the alternative that `due_at_ms` belongs to
+    child: str | None = None  # the id of the execution that it started and waits for
+    detached: str | None = None  # the id of the execution that it is to start
+    task: Task | None = None
+    kept: Kept | None = None
+    received: str | None = None  # a wait that is over before it began: the message's id
+
+
+class Fallen(Struct, kw_only=True, omit_defaults=True):
+    """A visit that an uncaught failure ended: its own, or one around or beside it."""
+
+    visit: Visit
+    phase: Phase  # before it was told to stop
+    before: Settled | None = None  # how the step's latest visit before it had ended
 
 
 class Settled(Struct, kw_only=True, omit_defaults=True):
@@ -101,7 +205,7 @@ class Settled(Struct, kw_only=True, omit_defaults=True):
     def value(self) -> Value:
         """The output, wherever it is kept."""
         if self.collected and self.items is not None:
-            return self.items.outputs
+            return self.items.value
         return self.output
 
 
@@ -120,6 +224,14 @@ class Waiting(Struct, array_like=True):
     fired: bool = False
 
 
+class Closing(Struct, kw_only=True, omit_defaults=True):
+    """A scope's outcome is settled; what was told to stop in it is awaited."""
+
+    failure: Failure | None = None
+    canceled: bool = False
+    withdrawn: bool = False  # from outside: what is around it ends, nothing follows it
+
+
 class ScopeState(Struct, kw_only=True, omit_defaults=True):
     """One opened scope instance."""
 
@@ -136,13 +248,19 @@ class ScopeState(Struct, kw_only=True, omit_defaults=True):
     joins: dict[int, Waiting] = {}
     failing: Failure | None = None  # nobody caught it: the scope is about to close
     terminated: bool = False  # a step with `end: terminate` completed: likewise
+    closing: Closing | None = None
+    canceling: list[VisitKey] = []  # visits that wait for the region they cancel
+    fallen: dict[VisitKey, Fallen] = {}
 
 
-class Closing(Struct, kw_only=True, omit_defaults=True):
-    """The root scope's outcome is settled; what was told to stop is awaited."""
+class Buffered(Struct, kw_only=True, omit_defaults=True):
+    """A signal, or an event, that came before a wait that takes it."""
 
-    failure: Failure | None = None
-    canceled: bool = False
+    id: str
+    name: str
+    data: Value = None
+    at_ms: int = 0  # a signal came, an event was published
+    expires_at_ms: int | None = None
 
 
 class ExecutionState(Struct, kw_only=True, omit_defaults=True):
@@ -159,6 +277,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     extracts: dict[str, Value] | None = None
     tags: dict[str, str] = {}
     created_at_ms: int = 0
+    at_ms: int = 0  # of the latest event
     ended_at_ms: int | None = None
     output: Value = None  # as recorded: may be `Held`
     failure: Failure | None = None
@@ -166,7 +285,23 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     redirected: bool = False
     cancel_ids: list[str] = []
     cancel_reason: str | None = None
-    closing: Closing | None = None
+    parent: Parent | None = None
+    paused: bool = False
+    seen: dict[str, None] = {}  # ids of messages and events, the latest ones
+    signals: dict[str, list[Buffered]] = {}  # by name, in the order they came
+    signals_kept: int = 0
+    events: dict[str, list[Buffered]] = {}  # by type
+    events_kept: int = 0
+    waits: dict[str, dict[VisitRef, None]] = {}  # open waits by `signal:name` or `event:type`
+    permits: dict[str, int] = {}  # semaphores: how many are held
+    queues: dict[tuple[tuple[str, int], ...], dict[VisitRef, int]] = {}
+    """Visits that wait for semaphores, by what they want, each with its number in the order of
+    arrival."""
+    arrivals: int = 0  # those numbers so far
+    begun: list[Address] = []
+    """Attempts and children that events made outstanding; whoever acts on it empties it."""
+    task_changes: list[TaskChange] = []
+    """Human tasks that events changed; likewise."""
     next_scope: int = ROOT + 1
     scopes: dict[int, ScopeState] = {}
     ready: dict[tuple[int, int, int], None] = {}  # visits the kernel itself goes on with, in order
@@ -180,6 +315,12 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     def ended(self) -> bool:
         """Whether the run has reached its terminal state."""
         return self.status in TERMINAL
+
+    @property
+    def closing(self) -> Closing | None:
+        """How the execution is about to end, if its outcome is settled."""
+        root = self.scopes.get(ROOT)
+        return None if root is None else root.closing
 
     @property
     def wake_at_ms(self) -> int | None:
@@ -207,6 +348,8 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
             return False
         if kind == "deadline":
             return visit.deadline_at_ms == instant
+        if self.paused and visit.phase != "stopping":
+            return False  # held; booked again when the execution resumes
         return visit.due_at_ms == instant
 
     def add_timer(self, instant: int, scope: int, step: int, visit: int, kind: TimerKind) -> None:
@@ -236,8 +379,9 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
 
     def awaits(self, at: Address) -> Visit | None:
         """The visit whose attempt `at` is outstanding, or None: then a report of it is void."""
-        visit = self.visit_at(at)
-        if visit is None or visit.attempt != at.attempt:
+        scope = self.scopes.get(at.scope)
+        visit = None if scope is None else scope.active.get((at.step, at.visit))
+        if visit is None or visit.attempt != at.attempt or visit.child is not None:
             return None
         return visit if visit.phase in ("running", "stopping") else None
 

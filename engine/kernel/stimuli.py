@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.events import Failure
+from heliostat.engine.kernel.events import Failure, Parent
 from heliostat.engine.values import Value
 
 
@@ -25,6 +25,8 @@ class Start(Stimulus, frozen=True, kw_only=True):
     input_bytes: int = 0
     extracts: dict[str, Value] | None = None
     tags: dict[str, str] = {}
+    parent: Parent | None = None
+    message_id: str | None = None  # of the `StartChild` it came with
 
 
 class StepReturned(Stimulus, frozen=True, kw_only=True):
@@ -82,6 +84,71 @@ class Cancel(Stimulus, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Pause(Stimulus, frozen=True, kw_only=True):
+    """Somebody asks that nothing new starts."""
+
+    message_id: str
+    reason: str | None = None
+
+
+class Resume(Stimulus, frozen=True, kw_only=True):
+    """Somebody asks a paused execution to go on."""
+
+    message_id: str
+
+
+class Retry(Stimulus, frozen=True, kw_only=True):
+    """Somebody asks a failed execution to go on in a new run; `from_step` is a step of the root."""
+
+    message_id: str
+    from_step: str | None = None
+
+
+class Signal(Stimulus, frozen=True, kw_only=True):
+    """A client or another execution signals this one."""
+
+    message_id: str
+    name: str
+    data: Value = None
+
+
+class EventArrived(Stimulus, frozen=True, kw_only=True):
+    """An event was published that the plan waits for or handles."""
+
+    event_id: str
+    name: str
+    data: Value = None
+    published_at_ms: int
+
+
+class ChildEnded(Stimulus, frozen=True, kw_only=True):
+    """The execution that a `sub_workflow` step started has ended, or could not be started."""
+
+    message_id: str
+    at: Address
+    status: Literal["Completed", "Failed", "Canceled"]
+    output: Value = None
+    output_bytes: int = 0
+    extracts: dict[str, Value] | None = None
+    failure: Failure | None = None
+
+
+TaskVerb = Literal["claim", "release", "assign", "complete"]
+
+
+class TaskAction(Stimulus, frozen=True, kw_only=True):
+    """A person does something with a human task."""
+
+    message_id: str
+    at: Address
+    verb: TaskVerb
+    user: str
+    assignees: tuple[str, ...] = ()  # of `assign`
+    candidates: tuple[str, ...] = ()
+    data: Value = None  # of `complete`: what was submitted
+    force: bool = False  # complete or release what another person has claimed
+
+
 class TakenOver(Stimulus, frozen=True, kw_only=True):
     """A new owner has loaded the execution; `known` are the attempts that runners hold or run."""
 
@@ -100,4 +167,11 @@ AnyStimulus: TypeAlias = (
     | Woke
     | Cancel
     | TakenOver
+    | Pause
+    | Resume
+    | Retry
+    | Signal
+    | EventArrived
+    | ChildEnded
+    | TaskAction
 )

@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from ..authoring.fields import ErrorClause
 from ..authoring.model import Definition
+from ..authoring.scopes import scopes_of
 
 NUMBERING_FORMAT: Final = 1
 """Raised when keys change their meaning; tables of older formats stay readable."""
 
 ROOT: Final = ""
-"""The key of the root scope; a body's or branch's will be its path of ids."""
+"""The key of the root scope; a body's is its step's id, a branch's `step.branch`."""
 
 
 class Numbering(Struct, frozen=True, kw_only=True):
@@ -43,20 +44,38 @@ class Numbering(Struct, frozen=True, kw_only=True):
 
 
 def make_numbering(definition: Definition) -> Numbering:
-    """Number a new version, in the order written."""
+    """Number a new version, in the order written, outer scopes before those within them."""
+    scopes = [*scopes_of(definition)]
+    customs = [*custom_keys(definition)]
+    steps = [*(step.id for scope in scopes for step in scope.steps), *customs]
     return Numbering(
-        scopes={ROOT: 0},
-        steps={step.id: number for number, step in enumerate(definition.steps)},
+        scopes={key: n for n, key in enumerate([*(scope.key for scope in scopes), *customs])},
+        steps={id: number for number, id in enumerate(steps)},
         edges={key: number for number, key in enumerate(edge_keys(definition))},
     )
 
 
+def custom_keys(definition: Definition) -> Iterator[str]:
+    """The key of each custom action of a handler: it is a scope with one step, both of this name,
+    which no step of the definition can have."""
+    for number, handler in enumerate(definition.handlers):
+        for index, action in enumerate(handler.actions):
+            if action.custom is not None:
+                yield custom_key(number, index)
+
+
+def custom_key(handler: int, action: int) -> str:
+    """How the table names a handler's custom action."""
+    return f"handlers.{handler}.actions.{action}"
+
+
 def edge_keys(definition: Definition) -> Iterator[str]:
     """The key of every edge, in the order written: of each step its `next`, then its `on_error`."""
-    for step in definition.steps:
-        for index in range(len(step.next or ())):
-            yield edge_key(step.id, "next", index)
-        yield from _error_keys(step.id, step.on_error)
+    for scope in scopes_of(definition):
+        for step in scope.steps:
+            for index in range(len(step.next or ())):
+                yield edge_key(step.id, "next", index)
+            yield from _error_keys(step.id, step.on_error)
     yield from _error_keys(ROOT, definition.on_error)
 
 

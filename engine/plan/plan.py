@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from heliostat.engine.calendars import Calendars
 from heliostat.engine.expressions import Data, Expression, Read
 from heliostat.engine.values import Json
 
@@ -27,8 +28,16 @@ ScopeNumber: TypeAlias = int
 StepNumber: TypeAlias = int
 EdgeNumber: TypeAlias = int
 
-StepKind = Literal["activity", "decision", "timer"]
+StepKind = Literal[
+    "activity", "decision", "timer", "body", "parallel", "wait", "human", "sub_workflow"
+]
+"""What a step is to the kernel; a script and a service call are activities of our own functions."""
+
 Notation = Literal["state_machine", "dag"]
+
+
+Validate: TypeAlias = Callable[[Json], str | None]
+"""Checks a value against a JSON Schema: None, or one sentence that names the place."""
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -38,10 +47,13 @@ class Resources(Struct, frozen=True, kw_only=True):
     num_gpus: float | None = None
     memory: int | None = None  # bytes
     custom: Mapping[str, float] = {}
+    runtime_env: Mapping[str, Json] | None = None
 
     @property
     def any(self) -> bool:
-        return bool(self.num_cpus or self.num_gpus or self.memory or self.custom)
+        return bool(
+            self.num_cpus or self.num_gpus or self.memory or self.custom or self.runtime_env
+        )
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -68,7 +80,7 @@ class Join(Struct, frozen=True):
 
 
 class Completion(Struct, frozen=True):
-    """When a `foreach` (later: a `parallel`) is complete; `count` belongs to `at_least`."""
+    """When a `foreach` or a `parallel` is complete; `count` belongs to `at_least`, `any` has 1."""
 
     kind: Literal["all", "any", "at_least", "all_done"] = "all"
     count: int = 1
@@ -88,8 +100,8 @@ class Edge:
 class ErrorClause:
     """One entry of `on_error`: the first whose `error` and `when` fit wins.
 
-    Exactly one of `edge`, `output`, `fail` says what follows. For the definition's own clauses
-    `next` is a step of the root scope, held in `edge` with `source == END`.
+    Exactly one of `edge`, `output`, `fail`, `human` says what follows. For the definition's own
+    clauses `next` is a step of the root scope, held in `edge` with `source == END`.
     """
 
     error: str | None = None
@@ -97,6 +109,7 @@ class ErrorClause:
     edge: Edge | None = None
     output: Data | None = None
     fail: tuple[Data, Data] | None = None  # type, message
+    human: Human | None = None  # a person decides: try again, complete with an output, or fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +140,94 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One of the things that a wait waits for."""
+
+    name: str  # as the output names it
+    kind: Literal["event", "signal", "timer"]
+    key: str = ""  # of an event its type, of a signal its name
+    timer: Data | None = None  # a duration or an instant
+    where: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """Whom a human task goes to as well, so long after it was opened."""
+
+    after_ms: int
+    assignees: Data | None = None
+    candidates: Data | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Human:
+    """What a human task is made from; an intervention point and the step's own fields, merged."""
+
+    name: str | None = None
+    assignees: Data | None = None
+    candidates: Data | None = None
+    form: Mapping[str, Json] | None = None
+    validate: Validate | None = None  # of the form
+    escalations: tuple[Escalation, ...] = ()  # in order of time
+    deadline: Data | None = None  # for the person, where a clause of `on_error` asks one
+    point: str | None = None  # the intervention point's id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """The execution that a `sub_workflow` step starts."""
+
+    workflow: str
+    version: str | None  # None: the one registered last when the child starts
+    detached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """An event published when a step completes."""
+
+    event: str
+    data: Data | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signalling:
+    """A signal sent when a step completes, or by a handler."""
+
+    execution: Data
+    name: str
+    data: Data | None = None
+
+
+ActionKind = Literal["start", "signal", "trigger", "cancel", "pause", "resume", "custom"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing that a handler does."""
+
+    kind: ActionKind
+    execution: Data | None = None  # of cancel, pause, resume; None: its own
+    signalling: Signalling | None = None
+    child: Child | None = None  # of start
+    child_id: Data | None = None
+    input: Data | None = None  # of start and custom
+    step: StepNumber | None = None  # of trigger: a step of the root
+    scope: ScopeNumber | None = None  # of custom: a scope with one activity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """What an execution does when an event comes that fits."""
+
+    number: int
+    name: str
+    event: str
+    where: Expression | None
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
     """One step. Fields in the order in which a visit passes them."""
 
@@ -134,17 +235,25 @@ class StepPlan:
     id: str
     scope: ScopeNumber
     kind: StepKind
+    name: str | None = None  # for people
+    type: str = ""  # as written: tells a script and a service call from an activity
+    scopes: tuple[ScopeNumber, ...] = ()  # a body's one; of a parallel its branches, in order
     # once per visit
-    join: Join
+    join: Join = Join("any")
     needs: tuple[StepNumber, ...] = ()
     dependents: tuple[StepNumber, ...] = ()
     when: Expression | None = None
     deadline: Data | None = None
     foreach: Foreach | None = None
+    completion: Completion = Completion()  # of a parallel's branches
     # once per item, or per visit without `foreach`
     input: Data | None = None
+    uses: tuple[tuple[str, int], ...] = ()  # semaphores of the execution, held per attempt
     activity: Activity | None = None
     timer: Timer | None = None
+    alternatives: tuple[Alternative, ...] = ()  # of a wait
+    human: Human | None = None
+    child: Child | None = None
     timeout_ms: int | None = None
     grace_ms: int = 10_000
     output: Data | None = None  # a decision's own
@@ -154,6 +263,9 @@ class StepPlan:
     on_error: tuple[ErrorClause, ...] = ()
     assign: tuple[tuple[str, Data], ...] = ()
     append: tuple[tuple[str, Data], ...] = ()  # `assign: {name: {append: …}}`
+    publish: tuple[Publication, ...] = ()
+    signals: tuple[Signalling, ...] = ()
+    cancels: tuple[StepNumber, ...] = ()
     split: Literal["first", "all"] = "first"
     routes: tuple[Edge, ...] = ()  # in order of evaluation; a default (`when` None) comes last
     terminate: bool = False  # `end: terminate`
@@ -170,9 +282,11 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopePlan:
-    """A lexical scope: the root, later bodies and branches. One notation each."""
+    """A lexical scope: the root, a body, a branch, a handler's custom action. One notation each."""
 
     number: ScopeNumber
+    owner: StepNumber | None = None  # the body or parallel step; None: the root, a custom action
+    name: str | None = None  # a branch's
     notation: Notation
     steps: tuple[StepNumber, ...]
     start: tuple[StepNumber, ...]  # a state machine's one, a DAG's roots
@@ -183,10 +297,6 @@ class ScopePlan:
     reachable: Mapping[StepNumber, frozenset[StepNumber]] = field(default_factory=dict)
     """From each step of a state machine, the steps that a token there may still come to (itself
     only when on a loop): tells a join that a way into it can no longer send."""
-
-
-Validate: TypeAlias = Callable[[Json], str | None]
-"""Checks a value against a JSON Schema: None, or one sentence that names the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +314,15 @@ class Plan:
     validate_output: Validate | None = None
     on_error: tuple[ErrorClause, ...] = ()
     deadline: Data | None = None
+    semaphores: Mapping[str, int] = field(default_factory=dict)
+    handlers: tuple[Handler, ...] = ()
+    awaited: frozenset[str] = frozenset()
+    """Types of the events that the plan waits for: those that come early are kept for a time."""
+    handled: frozenset[str] = frozenset()
+    """Types of the events that a handler looks at."""
     input_reads: tuple[Read, ...] = ()
+    calendars: Calendars = field(default_factory=dict)
+    """Those that deadlines name, as they were when the version was registered."""
     code: str | None = None  # the blob with the modules shipped with this version
     tags: Mapping[str, str] = field(default_factory=dict)
     step_by_id: Mapping[str, StepNumber] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from heliostat.engine.kernel.events import (
     StepCompleted,
     StepFailed,
     StepSkipped,
+    TaskOpened,
 )
 from heliostat.engine.plan.plan import Plan, StepPlan
 
@@ -44,6 +45,9 @@ class Coverage:
                 if event.tolerated:
                     self.hit("construct", "tolerated")
 
+        if isinstance(event, TaskOpened):
+            self.hit("construct", "on_error:human")
+
     def add(self, other: Coverage) -> None:
         """Count all that another one did."""
         self.counts.update(other.counts)
@@ -65,11 +69,13 @@ def constructs(plan: Plan, step: StepPlan) -> Iterable[str]:
     """What of the language a step uses."""
     notation = plan.scopes[step.scope].notation
     yield notation
-    yield step.kind
+    yield f"type:{step.type or step.kind}"
     if step.join.kind != "any" or notation == "dag":
         yield f"join:{notation}:{step.join.kind}"
     if step.foreach is not None:
         yield f"foreach:{step.foreach.completion.kind}"
+    if step.kind == "parallel":
+        yield f"parallel:{step.completion.kind}"
     fields: dict[str, Any] = {
         "when": step.when,
         "deadline": step.deadline,
@@ -79,6 +85,11 @@ def constructs(plan: Plan, step: StepPlan) -> Iterable[str]:
         "append": step.append,
         "retry": step.retry.max_attempts > 1,
         "split:all": step.split == "all",
+        "uses": step.uses,
+        "cancels": step.cancels,
+        "publish": step.publish,
+        "signal": step.signals,
+        "detached": step.child is not None and step.child.detached,
         "at_most_once": step.activity is not None and step.activity.effects == "at_most_once",
     }
     for name, given in fields.items():

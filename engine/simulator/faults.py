@@ -28,7 +28,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     forget_known: float = 0.0
     """Per attempt at a take-over: its runner is not heard of by the new owner, and goes on."""
     duplicate: float = 0.0
-    """Per report: it comes once more, later."""
+    """Per report, message, signal and event: it comes once more, later."""
     foreign: float = 0.0
     """Per turn: a report comes that belongs to no outstanding attempt."""
     runner_lost: float = 0.0
@@ -40,6 +40,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     clock_jump: float = 0.0
     """Per turn: the clock jumps forward by up to `clock_jump_ms_max`."""
     clock_jump_ms_max: int = 60_000
+    late_ms_max: int = 20_000
+    """How late a message comes once more that was delivered before (`duplicate`)."""
     latency_ms_max: int = 5
     """Of each report and command: they overtake one another."""
 

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from heliostat.api.cli.app import app, exit_code, main
-from heliostat.api.cli.run import read_input
+from heliostat.api.cli.inputs import read_value
 from heliostat.engine import errors
 
 ROOT = Path(__file__).parents[2]
@@ -132,11 +132,25 @@ class TestErrors:
         assert json.loads(err)["code"] == "USAGE"
 
     def test_nothing_is_up(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (here / "good.yaml").write_text('id: a\nversion: "1"\nsteps: [{id: s, type: decision}]\n')
         for arguments in (
             ("workflow", "list"),
             ("workflow", "history", "x"),
             ("workflow", "result", "x"),
             ("workflow", "cancel", "x"),
+            ("workflow", "pause", "x"),
+            ("workflow", "resume", "x"),
+            ("workflow", "retry", "x"),
+            ("workflow", "signal", "x", "--name", "go"),
+            ("workflow", "start", "order"),
+            ("register", "good.yaml"),
+            ("task", "list"),
+            ("task", "show", "x:1:2:1:1"),
+            ("task", "claim", "x:1:2:1:1"),
+            ("task", "release", "x:1:2:1:1"),
+            ("task", "assign", "x:1:2:1:1", "--assignee", "ann"),
+            ("task", "complete", "x:1:2:1:1"),
+            ("event", "publish", "--event-type", "order.paid"),
         ):
             code, out, err = ran(capsys, *arguments, "--format=json")
             assert (code, out) == (4, ""), arguments
@@ -172,6 +186,46 @@ class TestErrors:
         assert (code, body["code"]) == (2, "INVALID_DEFINITION")
         assert len(body["details"]["diagnostics"]) == 2
 
+    def test_every_file_is_read_before_anybody_is_asked(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        good = 'id: a\nversion: "1"\nsteps: [{id: s, type: decision}]\n'
+        (here / "good.yaml").write_text(good)
+        (here / "bad.yaml").write_text(good.replace("decision", "decisions"))
+        for arguments in (
+            ("register", "good.yaml", "bad.yaml"),
+            ("run", "good.yaml", "--with", "bad.yaml"),
+        ):
+            code, out, err = ran(capsys, *arguments)
+            assert (code, out) == (2, ""), arguments
+            assert "bad.yaml:3:" in err
+
+    def test_a_task_id_that_is_none(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for command in ("show", "claim"):
+            code, _, err = ran(capsys, "task", command, "1:2:1:1")
+            assert code == 2
+            assert "EXECUTION:SCOPE:STEP:VISIT:ATTEMPT" in err
+
+    def test_a_value_given_as_the_data_directory(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, _, err = ran(capsys, "workflow", "signal", "x", "-n", "go", "--data", '{"ok": true}')
+        assert code == 2
+        assert "--payload" in err
+
+    def test_a_payload_that_is_not_json(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for arguments in (
+            ("workflow", "signal", "x", "-n", "go", "-d", "{"),
+            ("event", "publish", "-e", "go", "-d", "{"),
+        ):
+            code, _, err = ran(capsys, *arguments)
+            assert code == 2
+            assert "--payload is not JSON" in err
+        code, _, err = ran(capsys, "task", "complete", "x:1:2:1:1", "-o", "{")
+        assert (code, "--output is not JSON" in err) == (2, True)
+
     def test_a_file_that_is_not_there(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         code, _, err = ran(capsys, "run", "none.yaml")
         assert code == 2
@@ -198,11 +252,11 @@ class TestInput:
         (here / "in.json").write_text('{"a": [1, 2]}')
         (here / "in.yaml").write_text("a: [1, 2]\nyes: no\n")
         monkeypatch.setattr("sys.stdin", io.StringIO("3"))
-        assert read_input(None) is None
-        assert read_input('{"a": 1}') == {"a": 1}
-        assert read_input("@in.json") == {"a": [1, 2]}
-        assert read_input("@in.yaml") == {"a": [1, 2], "yes": "no"}
-        assert read_input("-") == 3
+        assert read_value(None, "--input") is None
+        assert read_value('{"a": 1}', "--input") == {"a": 1}
+        assert read_value("@in.json", "--input") == {"a": [1, 2]}
+        assert read_value("@in.yaml", "--input") == {"a": [1, 2], "yes": "no"}
+        assert read_value("-", "--input") == 3
 
     @pytest.mark.parametrize(
         ("content", "words"), [("a: 1\na: 2\n", "in.yaml:2"), ("a: [", "in.yaml")]
@@ -210,4 +264,4 @@ class TestInput:
     def test_a_wrong_file(self, here: Path, content: str, words: str) -> None:
         (here / "in.yaml").write_text(content)
         with pytest.raises(errors.InputError, match=words):
-            read_input("@in.yaml")
+            read_value("@in.yaml", "--input")

@@ -147,7 +147,7 @@ class TestHandle:
         handle.cancel("enough")
         with pytest.raises(ExecutionCanceled):
             handle.result(BOUND_S)
-        with pytest.raises(Conflict, match="nothing is left to cancel"):
+        with pytest.raises(Conflict, match="has ended as Canceled already"):
             handle.cancel("again")
         history = handle.history()
         assert [event["seq"] for event in history] == list(range(1, len(history) + 1))

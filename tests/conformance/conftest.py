@@ -11,6 +11,7 @@ import pytest
 from heliostat.engine.journal.memory import MemoryJournal
 from heliostat.engine.journal.protocol import ExecutionQuery, Journal
 from heliostat.engine.journal.sqlite import open_sqlite
+from heliostat.engine.status import TERMINAL
 
 
 class Backend(Protocol):
@@ -71,6 +72,9 @@ async def check_clauses(journal: Journal) -> None:
             history = histories.setdefault(event.key, [])
             history.append(event.body)
             assert event.seq == len(history), "a shard has the events of an execution in order"
+    bus = [position for position, _ in await journal.bus(after_position=0, limit=100_000)]
+    assert bus == sorted(set(bus))
+    assert not bus or bus[-1] <= await journal.bus_end()
     counted: dict[str, int] = {}
     namespaces = {key[0] for key in histories}  # type: ignore[index]
     for namespace in namespaces:
@@ -88,6 +92,9 @@ async def check_clauses(journal: Journal) -> None:
                 assert stored.last_seq == len(history)
                 read = await journal.read(row.key, after_seq=0, limit=100_000)
                 assert list(read) == list(enumerate(history, start=1))
+                for name in row.awaits:
+                    found = await journal.awaiting(row.shard, namespace=namespace, name=name)
+                    assert (row.key in found) == (row.status not in TERMINAL)
                 counted[row.status] = counted.get(row.status, 0) + 1
             cursor = page.next_cursor
             if cursor is None:

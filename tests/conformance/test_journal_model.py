@@ -18,19 +18,30 @@ from heliostat.engine.journal.memory import MemoryJournal
 from heliostat.engine.journal.protocol import (
     Append,
     AppendResult,
+    BusEvent,
     ExecutionQuery,
     ExecutionRow,
     Journal,
     Message,
     ShardBatch,
+    TaskQuery,
+    TaskRow,
 )
 from heliostat.engine.journal.sqlite import open_sqlite
+from heliostat.engine.status import TERMINAL
 
 SHARDS = ("0", "1", "own")
 HOMES = {"a": "0", "b": "0", "c": "1", "d": "own"}  # executions and the shards they hash to
 STATUSES = ("Running", "Waiting", "Completed")
+TYPES = ("paid", "shipped")  # of events
+TASK_STATUSES = ("Open", "Claimed", "Completed")
+PEOPLE = ("ann", "bob")
 
-wishes = st.lists(  # what a turn appends: (execution, is `after_seq` off, events, status, messages)
+event_ids = st.sampled_from(["e1", "e2", "e3", "fresh"])  # most are repeated sooner or later
+
+wishes = st.lists(
+    # what a turn appends: execution, is `after_seq` off, events, status, are messages sent and
+    # received, types awaited, events published, tasks
     st.tuples(
         st.sampled_from(sorted(HOMES)),
         st.sampled_from([0, 0, 0, 0, 1, -1]),
@@ -38,6 +49,16 @@ wishes = st.lists(  # what a turn appends: (execution, is `after_seq` off, event
         st.sampled_from([*STATUSES, None]),
         st.booleans(),
         st.booleans(),
+        st.sampled_from([(), (), TYPES[:1], TYPES]),
+        st.lists(event_ids, max_size=2),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["t1", "t2"]),
+                st.sampled_from(TASK_STATUSES),
+                st.sampled_from([(), PEOPLE[:1], PEOPLE]),
+            ),
+            max_size=2,
+        ),
     ),
     max_size=4,
 )
@@ -51,6 +72,13 @@ class Model:
         self.events: dict[str, list[tuple[str, bytes]]] = {shard: [] for shard in SHARDS}
         self.rows: dict[str, ExecutionRow] = {}
         self.messages: dict[str, Message] = {}
+        self.bus: list[BusEvent | None] = []  # at its position; None where it was purged
+        self.cursors = dict.fromkeys(SHARDS, 0)
+        self.tasks: dict[tuple[ExecutionKey, str], TaskRow] = {}  # in the order of their creation
+
+    def publish(self, event: BusEvent) -> None:
+        if event.id not in {each.id for each in self.bus if each is not None}:
+            self.bus.append(event)
 
     def history(self, id: str) -> list[bytes]:
         return [body for name, body in self.events[HOMES[id]] if name == id]
@@ -71,6 +99,9 @@ class Model:
             self.rows[id] = append.row or self.rows[id]
             self.messages |= {message.id: message for message in append.sent}
             self.messages = {k: v for k, v in self.messages.items() if k not in append.received}
+            for event in append.published:
+                self.publish(event)
+            self.tasks |= {(task.key, task.task_id): task for task in append.tasks}
         return False, conflicts
 
 
@@ -145,12 +176,12 @@ class JournalMachine(RuleBasedStateMachine):
     def batches(self, host: int, wishes: list[Any]) -> list[ShardBatch]:
         appends: dict[str, list[Append]] = {}
         seqs = {id: len(self.model.history(id)) for id in HOMES}
-        for id, off, count, status, sends, receives in wishes:
+        for id, off, count, status, *rest in wishes:
             after_seq = max(seqs[id] + off, 0)
             if after_seq == 0:  # creates
                 count, status = max(count, 1), status or "Running"
             appends.setdefault(HOMES[id], []).append(
-                self.one_append(id, after_seq, count, status, sends, receives)
+                self.one_append(id, after_seq, count, status, *rest)
             )
             seqs[id] += count
         return [
@@ -164,7 +195,16 @@ class JournalMachine(RuleBasedStateMachine):
         ]
 
     def one_append(
-        self, id: str, after_seq: int, count: int, status: Any, sends: bool, receives: bool
+        self,
+        id: str,
+        after_seq: int,
+        count: int,
+        status: Any,
+        sends: bool,
+        receives: bool,
+        awaits: tuple[str, ...],
+        published: list[str],
+        tasks: list[Any],
     ) -> Append:
         key = ExecutionKey("default", id)
         self.fresh += 1
@@ -180,6 +220,7 @@ class JournalMachine(RuleBasedStateMachine):
                 wake_at_ms=self.fresh if status == "Waiting" else None,
                 created_at_ms=ord(id),
                 tags={"status": status},
+                awaits=awaits,
             )
         sent: tuple[Message, ...] = ()
         if sends:
@@ -199,7 +240,56 @@ class JournalMachine(RuleBasedStateMachine):
             row=row,
             sent=sent,
             received=tuple(list(self.model.messages)[:1]) if receives else (),
+            published=tuple(map(self.one_event, published)),
+            tasks=tuple(
+                TaskRow(
+                    key=key,
+                    task_id=task_id,
+                    definition="d",
+                    step=str(self.fresh),
+                    status=task_status,
+                    candidates=people,
+                    created_at_ms=ord(id),
+                )
+                for task_id, task_status, people in tasks
+            ),
         )
+
+    def one_event(self, id: str) -> BusEvent:
+        self.fresh += 1
+        return BusEvent(
+            id=f"e-{self.fresh}" if id == "fresh" else id,
+            namespace="default",
+            name=TYPES[self.fresh % 2],
+            published_at_ms=self.fresh,
+            body=b"",
+        )
+
+    @rule(ids=st.lists(event_ids, max_size=3))
+    def publish(self, ids: list[str]) -> None:
+        events = list(map(self.one_event, ids))
+        self.runner.run(self.journal.publish(events))
+        for event in events:
+            self.model.publish(event)
+
+    @rule(ago=st.integers(0, 20))
+    def purge(self, ago: int) -> None:
+        before_ms = self.fresh - ago
+        bus = self.model.bus
+        gone = [n for n, e in enumerate(bus) if e is not None and e.published_at_ms < before_ms]
+        for n in gone:
+            bus[n] = None
+        assert self.runner.run(self.journal.purge_bus(before_ms=before_ms)) == len(gone)
+
+    @rule(host=st.sampled_from([0, 1]), shard=st.sampled_from(SHARDS), back=st.integers(0, 3))
+    def advance(self, host: int, shard: str, back: int) -> None:
+        position = max(len(self.model.bus) - back, 0)
+        epoch = self.held[host][shard]
+        mine = epoch == self.model.epochs[shard] > 0
+        moved = self.runner.run(self.journal.advance_bus(shard, epoch=epoch, position=position))
+        assert moved == mine
+        if mine:
+            self.model.cursors[shard] = max(self.model.cursors[shard], position)
 
     @rule()
     def reopen(self) -> None:
@@ -227,6 +317,15 @@ class JournalMachine(RuleBasedStateMachine):
             assert {each.row.key for each in busy} == {r.key for r in rows if r.busy}
             due = await journal.due(shard, until_ms=self.fresh, limit=9)
             assert due == sorted((r.wake_at_ms, r.key) for r in rows if r.wake_at_ms is not None)
+            assert await journal.bus_cursor(shard) == model.cursors[shard]
+            for name in TYPES:
+                awaiting = await journal.awaiting(shard, namespace="default", name=name)
+                hearing = [r for r in rows if name in r.awaits and r.status not in TERMINAL]
+                assert list(awaiting) == sorted(r.key for r in hearing)
+        bus = await journal.bus(after_position=0)
+        assert list(bus) == [(n, e) for n, e in enumerate(model.bus, start=1) if e is not None]
+        assert await journal.bus_end() == len(model.bus)
+        await self.compare_tasks()
         for status in STATUSES:
             query = ExecutionQuery(namespace="default", tags={"status": status})
             listed = (await journal.list_executions(query)).rows
@@ -234,6 +333,22 @@ class JournalMachine(RuleBasedStateMachine):
             assert list(listed) == sorted(tagged, key=lambda r: -r.created_at_ms)
         counts = {s: sum(r.status == s for r in model.rows.values()) for s in STATUSES}
         assert await journal.count_executions() == {s: n for s, n in counts.items() if n}
+
+    async def compare_tasks(self) -> None:
+        newest_first = list(reversed(self.model.tasks.values()))  # also of one instant
+        tasks = sorted(newest_first, key=lambda t: -t.created_at_ms)
+        for task in tasks:
+            assert await self.journal.get_task(task.key, task.task_id) == task
+        for person in (None, *PEOPLE):
+            for status in ((), TASK_STATUSES[:1], TASK_STATUSES[1:]):
+                query = TaskQuery(namespace="default", person=person, status=status)  # type: ignore[arg-type]
+                listed = (await self.journal.list_tasks(query)).rows
+                assert list(listed) == [
+                    t
+                    for t in tasks
+                    if (person is None or person in t.candidates)
+                    and (not status or t.status in status)
+                ]
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite", "sqlite that forgets"])

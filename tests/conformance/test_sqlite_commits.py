@@ -8,11 +8,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
+from typing import Any
 
 import pytest
 
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.journal.protocol import Append, AppendResult, ExecutionRow, ShardBatch
+from heliostat.engine.journal.protocol import (
+    Append,
+    AppendResult,
+    BusEvent,
+    ExecutionRow,
+    ShardBatch,
+    TaskQuery,
+    TaskRow,
+)
 from heliostat.engine.journal.sqlite import SqliteJournal, open_sqlite
 from heliostat.engine.journal.sqlite.threads import ServiceThread
 
@@ -56,12 +65,13 @@ async def append(
 
 
 @contextmanager
-def statements(journal: SqliteJournal) -> Iterator[list[str]]:
-    """What the writing connection executes meanwhile."""
+def statements(journal: SqliteJournal, *, reading: bool = False) -> Iterator[list[str]]:
+    """What the writing connection, or the reading one, executes meanwhile."""
     seen: list[str] = []
-    journal._writing.set_trace_callback(seen.append)
+    connection = journal._reading if reading else journal._writing
+    connection.set_trace_callback(seen.append)
     yield seen
-    journal._writing.set_trace_callback(None)
+    connection.set_trace_callback(None)
 
 
 @asynccontextmanager
@@ -121,6 +131,122 @@ class TestGroupCommit:
             result = await append(journal, 0, 5, after_seq=1, position=6, epoch=2)
         assert not result.conflicts
         assert [each for each in seen if "FROM" in each and "executions" in each]
+
+    async def test_who_awaits_and_publishes_nothing_costs_no_statement(
+        self, journal: SqliteJournal
+    ) -> None:
+        with statements(journal) as seen:
+            await append(journal, 0, 5)
+            await append(journal, 0, 5, after_seq=1, position=6)
+        touched = ("subscriptions", "bus (", "bus.", "tasks", "task_people")
+        assert not [each for each in seen if any(name in each for name in touched)]
+
+
+class TestByIndex:
+    """However many rows there are: nothing that is done often looks at all of a table."""
+
+    async def test_appends(self, journal: SqliteJournal) -> None:
+        with statements(journal) as seen:
+            await self.append(journal, 1, awaits=("paid", "shipped"))
+            await self.append(journal, 2, awaits=("shipped",))
+            await self.append(journal, 3, awaits=())
+            await journal.advance_bus("0", epoch=1, position=2)
+            await journal.purge_bus(before_ms=99)
+        used = " ".join(seen)
+        for table in ("executions", "events", "subscriptions", "bus", "tasks", "task_people"):
+            assert f"INSERT INTO {table}" in used or f"INSERT OR IGNORE INTO {table}" in used
+        assert "DELETE FROM subscriptions" in used
+        assert await self.scans(journal, seen) == []
+
+    async def append(self, journal: SqliteJournal, turn: int, *, awaits: tuple[str, ...]) -> None:
+        appends = []
+        for n in range(3):
+            key = ExecutionKey("default", f"e-{n}")
+            row = ExecutionRow(
+                key=key,
+                shard="0",
+                definition="d",
+                version="1",
+                status="Running",
+                created_at_ms=1,
+                awaits=awaits,
+            )
+            task = TaskRow(
+                key=key,
+                task_id="t",
+                definition="d",
+                step="s",
+                status="Open",
+                assignees=("ann",),
+                created_at_ms=1,
+            )
+            event = BusEvent(
+                id=f"{n} {turn}", namespace="default", name="paid", published_at_ms=1, body=b""
+            )
+            appends.append(
+                Append(
+                    key=key,
+                    after_seq=turn - 1,
+                    events=(b"x",),
+                    row=row,
+                    tasks=(task,),
+                    published=(event,),
+                )
+            )
+        position = 1 + 3 * (turn - 1)
+        batch = ShardBatch(shard="0", epoch=1, first_position=position, appends=tuple(appends))
+        assert not (await journal.append([batch])).conflicts
+
+    async def test_reads(self, journal: SqliteJournal) -> None:
+        await self.append(journal, 1, awaits=("paid",))
+        key = ExecutionKey("default", "e-1")
+        with statements(journal, reading=True) as seen:
+            assert await journal.awaiting("0", namespace="default", name="paid", after=key)
+            assert await journal.bus(after_position=1)
+            await journal.bus_end()
+            await journal.bus_cursor("0")
+            assert await journal.get_task(key, "t")
+            filters: list[dict[str, Any]] = [
+                {},
+                {"status": ("Open", "Claimed")},
+                {"definition": "d"},
+                {"person": "ann"},
+                {"execution_id": "e-1"},
+                {"execution_id": "e-1", "status": ("Open",), "person": "ann"},
+            ]
+            for each in filters:
+                query = TaskQuery(namespace="default", limit=1, **each)
+                page = await journal.list_tasks(query)
+                assert page.rows
+        assert await self.scans(journal, seen) == []
+
+    async def test_tasks_of_an_execution_are_found_by_it(self, journal: SqliteJournal) -> None:
+        for filters in ({}, {"status": ("Open",)}, {"person": "ann"}):
+            with statements(journal, reading=True) as seen:
+                query = TaskQuery(namespace="default", execution_id="e-1", **filters)  # type: ignore[arg-type]
+                await journal.list_tasks(query)
+            plans = [plan for each in seen for plan in await self.plan(journal, each)]
+            assert any("tasks_by_key (namespace=? AND execution_id=?)" in plan for plan in plans)
+
+    async def scans(self, journal: SqliteJournal, seen: list[str]) -> list[str]:
+        """The steps of the statements that go through a whole table."""
+        steps = [step for each in seen for step in await self.plan(journal, each)]
+        made_here = ("SCAN wanted", "SCAN CONSTANT ROW")
+        assert any(step.startswith("SEARCH") for step in steps)
+        return [
+            step
+            for step in steps
+            if step.startswith("SCAN")
+            and not step.startswith(made_here)
+            and not step.endswith("CONSTANT ROWS")
+        ]
+
+    async def plan(self, journal: SqliteJournal, statement: str) -> list[str]:
+        if statement.split(" ", 1)[0] not in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            return []
+        return await journal._reader.call(
+            lambda db: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        )
 
 
 class TestReadersBeside:

@@ -1,8 +1,8 @@
 """Every process of a deployment, killed or frozen at random moments: nothing is lost or doubled.
 
-First a storm of single faults, while executions are started; then the raylet, the GCS and at last
-every process at once, each followed by `heliostat up`. A new client then reads every result and
-every history, and compares them with what the steps wrote to a ledger.
+First a storm of single faults, while executions are started, signalled and answered; then the
+raylet, the GCS and at last every process at once, each followed by `heliostat up`. A new client
+then reads every result and every history, and compares them with what the steps wrote to a ledger.
 
 `HELIOSTAT_CHAOS_SEED` draws other faults, `HELIOSTAT_CHAOS_SECONDS` makes the storm longer. A seed
 repeats the choices, not the instants at which they hit.
@@ -16,12 +16,11 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,8 +29,10 @@ from heliostat.actors.client.handle import Handle
 from heliostat.cluster.connect import attach
 from heliostat.cluster.reading import read_counts
 from heliostat.engine.errors import ResultTimeout
+from heliostat.engine.journal.protocol import ExecutionRow
 from tests.cluster.conftest import Place
-from tests.crash.chaos_steps import expected
+from tests.cluster.histories import Effect, History, read_effects
+from tests.crash.chaos_steps import expected, expected_steps
 from tests.crash.victims import Victims
 
 SEED = int(os.environ.get("HELIOSTAT_CHAOS_SEED", "1"))
@@ -39,6 +40,8 @@ STORM_S = float(os.environ.get("HELIOSTAT_CHAOS_SECONDS", "10"))
 
 BATCH, BATCH_EVERY_S = 20, 0.5
 """Executions that are started at once, and how often, during the storm."""
+HANDS_EVERY_S = 0.2
+"""How often waiting executions get what they wait for."""
 WHOLE = 60
 """Executions in flight when all of the cluster goes."""
 BOUND_S = 90.0
@@ -53,13 +56,14 @@ FAULTS = {
 """What the storm hits, by weight."""
 
 HERE = Path(__file__).parent
+DEFINITIONS = ("chaos", "chaos_child", "chaos_hears")
 
 
 @pytest.fixture
 def place() -> Iterator[Place]:
     """A deployment by the command line; its path is short, since sockets lie below it."""
     place = Place(Path(tempfile.mkdtemp(prefix="hs-")))
-    for name in ("chaos.yaml", "chaos_steps.py"):
+    for name in ("chaos_steps.py", *(f"{name}.yaml" for name in DEFINITIONS)):
         shutil.copy(HERE / name, place.home)
     up(place)
     yield place
@@ -78,12 +82,12 @@ def test_nothing_is_lost_or_doubled(place: Place) -> None:
     victims = Victims(place.home / "data", chance)
     work = Work(place, chance)
     with attach(place.configuration) as client:
-        client.register(place.home / "chaos.yaml")
+        client.register_many(place.home / f"{name}.yaml" for name in DEFINITIONS)
         storm(client, work, victims, chance)
-    for hit in (lambda: victims.kill_one("raylet"), lambda: victims.kill_one("gcs")):
+    for kind in ("raylet", "gcs"):
         with attach(place.configuration) as client:
             work.start(client, WHOLE)
-        assert hit(), f"seed {SEED}: found nothing to kill"
+        assert victims.kill_one(kind), f"seed {SEED}: found nothing to kill"
         up(place)
     with attach(place.configuration) as client:
         work.start(client, WHOLE)
@@ -101,7 +105,8 @@ def test_nothing_is_lost_or_doubled(place: Place) -> None:
 
 def storm(client: Client, work: Work, victims: Victims, chance: random.Random) -> None:
     """Start batches; meanwhile harm a process, again and again. What is frozen thaws soon after."""
-    with Starting(client, work):
+    starting = Background(lambda: work.start(client, BATCH), BATCH_EVERY_S)
+    with starting, Background(Hands(client, work).work, HANDS_EVERY_S):
         end_at = time.monotonic() + STORM_S
         thaw_after = 0
         while time.monotonic() < end_at:
@@ -118,25 +123,45 @@ def storm(client: Client, work: Work, victims: Victims, chance: random.Random) -
         victims.thaw()
 
 
-class Starting:
-    """A thread that starts batches, in a `with` block; its error is raised at the block's end."""
+class Background:
+    """A thread that does something again and again, in a `with` block; its error is raised at the
+    block's end."""
 
-    def __init__(self, client: Client, work: Work) -> None:
-        self._client, self._work = client, work
+    def __init__(self, what: Callable[[], object], every_s: float) -> None:
+        self._what, self._every_s = what, every_s
         self._enough = threading.Event()
         self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self) -> None:
-        self._done = self._pool.submit(self._start)
+        self._done = self._pool.submit(self._go_on)
 
     def __exit__(self, *_: object) -> None:
         self._enough.set()
         self._done.result(BOUND_S)
         self._pool.shutdown()
 
-    def _start(self) -> None:
-        while not self._enough.wait(BATCH_EVERY_S):
-            self._work.start(self._client, BATCH)
+    def _go_on(self) -> None:
+        while not self._enough.wait(self._every_s):
+            self._what()
+
+
+class Hands:
+    """What is done to executions from outside: signals, a person's answers, a bell that rings."""
+
+    def __init__(self, client: Client, work: Work) -> None:
+        self._client, self._work = client, work
+        self._rung = 0
+
+    def work(self) -> None:
+        """Whatever waits to be done. Each signal is sent once, each task completed once."""
+        self._rung += 1
+        self._client.publish("chaos.bell", {"solemn": self._rung % 4 == 0})
+        while self._work.to_signal:
+            n = self._work.to_signal.popleft()
+            self._client.get(f"c{n}").signal("go", {"n": n})
+        for task in self._client.tasks(status="Open", limit=1_000):
+            if task.step == "ask":
+                task.complete({"n": task.input["n"] + 1}, "ann")
 
 
 class Work:
@@ -146,6 +171,8 @@ class Work:
         self._ledger = place.home / "ledger"
         self._place, self._chance = place, chance
         self._started: dict[str, int] = {}
+        self.to_signal: deque[int] = deque()
+        """Those that wait for a signal which nobody has sent yet."""
         self.repeated = 0
         """Attempts that were made again because one was lost."""
 
@@ -163,108 +190,76 @@ class Work:
         ]
         client.start_many("chaos", inputs, ids=[*numbers])
         self._started |= numbers
+        self.to_signal.extend(n for n in numbers.values() if n % 8 == 1)
 
     def faults(self, client: Client) -> list[str]:
         """Everything that is not as it must be, one sentence each."""
         handles = {id: client.get(id) for id in self._started}
         ended = set()
-        with suppress(ResultTimeout):
+        with suppress(ResultTimeout), Background(Hands(client, self).work, HANDS_EVERY_S):
             for handle in client.results(handles.values(), BOUND_S):
                 ended.add(handle.id)
         faults = [_lost(handles[id]) for id in self._started if id not in ended]
-        effects = self._effects()
+        effects = read_effects(self._ledger)
         for id in sorted(ended):
-            handle, n = handles[id], self._started[id]
-            output = handle.result(BOUND_S)
+            n = self._started[id]
+            output = handles[id].result(BOUND_S)
             if output != expected(n):
                 faults.append(f"{id} ended with {output}, not {expected(n)}")
-            history = History(id, handle.history())
-            faults += history.faults(n, effects.pop(id, Counter()))
-            self.repeated += history.repeated
+            history = self._history(handles[id], effects, faults)
+            steps, wanted = history.completed(), expected_steps(n)
+            if steps != wanted:
+                faults.append(f"{id} completed {dict(steps)}, not {wanted}")
+        faults += self._faults_of_children(client, effects)
         faults += [f"{id} had effects and was not started" for id in effects]
-        counts = read_counts(self._place.configuration)
-        if counts != {"Completed": len(self._started)}:
-            faults.append(f"the journal counts {counts}, {len(self._started)} were started")
+        faults += [
+            f"{task} is left" for task in client.tasks(status=["Open", "Claimed"], limit=1_000)
+        ]
         faults += [fault for host in client.info()["hosts"] for fault in host["faults"]]
         return faults
 
-    def _effects(self) -> dict[str, Counter[Effect]]:
-        """By execution: which attempt of which step wrote how often."""
-        effects: dict[str, Counter[Effect]] = {}
-        for line in self._ledger.read_text().splitlines():
-            key, attempt = line.split()
-            id, scope, step, visit = key.removeprefix("default/").split(":")
-            found = effects.setdefault(id, Counter())
-            found[int(scope), step, int(visit), int(attempt)] += 1
-        return effects
+    def _history(
+        self, handle: Handle, effects: dict[str, Counter[Effect]], faults: list[str]
+    ) -> History:
+        history = History(handle.id, handle.history())
+        faults += history.faults(effects.pop(handle.id, Counter()))
+        self.repeated += len(history.told_again)
+        return history
+
+    def _faults_of_children(
+        self, client: Client, effects: dict[str, Counter[Effect]]
+    ) -> Iterator[str]:
+        """There are as many as were to be started, and each has ended as it must."""
+        part = Counter(n % 8 for n in self._started.values())
+        wanted = {
+            "chaos": {"Completed": len(self._started)},
+            "chaos-child": {"Completed": part[0] + 2 * part[5], "Canceled": part[5]},
+            "chaos-hears": {"Completed": part[6]},
+        }
+        for definition, by_status in wanted.items():
+            rows = _all_of(client, definition)
+            found = Counter(row.status for row in rows)
+            if found != Counter(by_status):
+                yield f"of {definition} there are {dict(found)}, not {by_status}"
+            if definition == "chaos":
+                continue
+            for row in rows:
+                faults: list[str] = []
+                self._history(client.get(row.key.execution_id), effects, faults)
+                yield from faults
+
+
+def _all_of(client: Client, definition: str) -> list[ExecutionRow]:
+    rows: list[ExecutionRow] = []
+    cursor: str | None = None
+    while True:
+        page = client.list(definition=definition, limit=1_000, cursor=cursor)
+        rows += page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            return rows
 
 
 def _lost(handle: Handle) -> str:
     view, events = handle.status(), handle.history()
     return f"{handle.id} is {view.status}, at {view.active}; its last events: {events[-3:]}"
-
-
-Effect = tuple[int, str, int, int]
-"""Scope instance, step, visit, attempt."""
-
-
-class History:
-    """The recorded events of one execution."""
-
-    def __init__(self, id: str, events: Sequence[Mapping[str, Any]]) -> None:
-        self._id, self._events = id, events
-        self._completed = [event for event in events if event["type"] == "step.completed"]
-        lost = [event["at"] for event in events if event["type"] == "attempt.lost"]
-        reissued = [
-            at for event in events if event["type"] == "owner.changed" for at in event["reissued"]
-        ]
-        failed = [event["at"] for event in events if event["type"] == "attempt.failed"]
-        self._told_again = [*map(_effect, lost), *map(_effect, reissued)]
-        self._failed = [*map(_effect, failed)]
-        self.repeated = len(self._told_again)
-
-    def faults(self, n: int, effects: Counter[Effect]) -> Iterator[str]:
-        """What contradicts itself, the definition, or the effects that were seen."""
-        events = self._events
-        seqs = [event["seq"] for event in events]
-        if seqs != list(range(1, len(events) + 1)):
-            yield f"{self._id} has a gap: {seqs}"
-        yield from self._doubled()
-        steps = Counter(event["at"]["step"] for event in self._completed)
-        last = "even" if (expected(n)["value"] - 1) % 4 == 0 else "odd"
-        heavy = {"heavy": 1} if n % 16 == 0 else {}
-        wanted = {"first": 1, "wide": 4, "pause": 1, "flaky": 1, "route": 1, last: 1} | heavy
-        if steps != wanted:
-            yield f"{self._id} completed {dict(steps)}, not {wanted}"
-        yield from self._unexplained(effects)
-
-    def _doubled(self) -> Iterator[str]:
-        """A transition that is recorded twice."""
-        kinds = Counter(event["type"] for event in self._events)
-        for kind in ("execution.started", "execution.completed"):
-            if kinds[kind] != 1:
-                yield f"{self._id} has {kinds[kind]} × {kind}"
-        moves = Counter((e["type"], _effect(e["at"])) for e in self._events if "at" in e)
-        visits = Counter(_effect(event["at"])[:3] for event in self._completed)
-        for what, count in [*moves.items(), *visits.items()]:
-            if count > 1:
-                yield f"{self._id} records {what} {count} times"
-
-    def _unexplained(self, effects: Counter[Effect]) -> Iterator[str]:
-        """Effects that are missing, or happened again although the history does not say so."""
-        for event in self._completed:
-            at = _effect(event["at"])
-            if event["at"]["step"] in ("pause", "route") or event.get("collected"):
-                continue
-            if (count := effects.pop(at, 0)) != 1:
-                yield f"{self._id} completed {at} with {count} effects"
-        told = Counter([*self._told_again, *self._failed])
-        for at, count in effects.items():
-            if not told[at]:
-                yield f"{self._id} had the effect {at}, of which its history says nothing"
-            elif count > 1:
-                yield f"{self._id} had the effect {at} {count} times"
-
-
-def _effect(at: Mapping[str, Any]) -> Effect:
-    return at["scope"], at["step"], at["visit"], at["attempt"]

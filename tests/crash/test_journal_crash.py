@@ -22,17 +22,21 @@ from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.memory import MemoryJournal
 from heliostat.engine.journal.protocol import (
     Append,
+    BusEvent,
     ExecutionQuery,
     ExecutionRow,
     Journal,
     Message,
     ShardBatch,
     SnapshotRow,
+    TaskQuery,
+    TaskRow,
 )
 from heliostat.engine.journal.sqlite import connections, open_sqlite, open_sqlite_readonly
 
 SHARDS = ("0", "1")
 TURNS = 7
+TYPES = ("paid", "shipped")  # of events
 ACKNOWLEDGED = "acknowledged"  # the file in which the process that dies keeps what it was told
 
 
@@ -69,6 +73,26 @@ def one_append(shard: str, turn: int, born: int) -> Append:
                 body=body,
             ),
         )
+    published: tuple[BusEvent, ...] = ()
+    if done == 1:  # one of its own, and one that the other shard publishes too
+        published = (
+            published_event(f"p-{shard}-{born}", turn, body),
+            published_event(f"both-{turn}", turn, b""),
+        )
+    tasks: tuple[TaskRow, ...] = ()
+    if done < 3:
+        tasks = (
+            TaskRow(
+                key=key,
+                task_id="t",
+                definition="d",
+                step="s",
+                status=("Open", "Claimed", "Completed")[done],
+                assignees=(f"person {done}", "ann"),
+                created_at_ms=born,
+                body=body,
+            ),
+        )
     if born == 1 and turn > 2:  # received two turns later, from the other shard
         received = (f"m-{SHARDS[1 - SHARDS.index(shard)]}-{turn - 2}",)
     return Append(
@@ -85,10 +109,19 @@ def one_append(shard: str, turn: int, born: int) -> Append:
             wake_at_ms=turn if born % 2 else None,
             created_at_ms=born,
             tags={"turn": str(turn)} if born == 2 else {},
+            awaits=TYPES[done % 2 :] if done <= 2 else (),
         ),
         snapshot=SnapshotRow(seq=done * 2, body=body) if done % 3 == 2 else None,
         sent=sent,
         received=received,
+        tasks=tasks,
+        published=published,
+    )
+
+
+def published_event(id: str, turn: int, body: bytes) -> BusEvent:
+    return BusEvent(
+        id=id, namespace="default", name=TYPES[turn % 2], published_at_ms=turn, body=body
     )
 
 
@@ -104,6 +137,17 @@ async def contents(journal: Journal) -> Any:
         [list(await journal.due(shard, until_ms=99, limit=99)) for shard in SHARDS],
         [list(await journal.load_busy(shard, after=None, limit=99)) for shard in SHARDS],
         dict(await journal.count_executions()),
+        list(await journal.bus(after_position=0)),
+        [
+            list(await journal.awaiting(shard, namespace="default", name=name))
+            for shard in SHARDS
+            for name in TYPES
+        ],
+        await journal.list_tasks(TaskQuery(namespace="default")),
+        [
+            await journal.list_tasks(TaskQuery(namespace="default", person=person))
+            for person in ("ann", "person 0", "person 1", "person 2")
+        ],
     )
 
 
@@ -213,6 +257,23 @@ def append_until_killed(path: Path, seed: int) -> None:
                     version=str(seq + count),
                     status="Running",
                     created_at_ms=1,
+                    awaits=(f"after {seq + count}",),
+                )
+                event = BusEvent(
+                    id=f"{name}-{seq + count}",
+                    namespace="default",
+                    name="appended",
+                    published_at_ms=1,
+                    body=b"",
+                )
+                task = TaskRow(
+                    key=key,
+                    task_id="t",
+                    definition="d",
+                    step="s",
+                    status="Open",
+                    assignees=(f"after {seq + count}",),
+                    created_at_ms=1,
                 )
                 # One message is under way at any time, named after the last seq.
                 message = Message(
@@ -229,6 +290,8 @@ def append_until_killed(path: Path, seed: int) -> None:
                     row=row,
                     sent=(message,),
                     received=(f"{name}-{seq}",),
+                    tasks=(task,),
+                    published=(event,),
                 )
                 batch = ShardBatch(
                     shard=name, epoch=claim.epoch, first_position=position, appends=(append,)
@@ -344,6 +407,7 @@ class TestKilledAtAnyMoment:
             journal = open_sqlite(path)
             for name, seq in reached.items():
                 await self.check(journal, name, seq)
+            await self.check_bus(journal)
             await journal.close()
         assert len(reached) == 40
 
@@ -368,6 +432,26 @@ class TestKilledAtAnyMoment:
         assert [event.position for event in followed] == list(range(1, stored.last_seq + 1))
         (message,) = await journal.outgoing(name)
         assert message.id == f"{name}-{stored.last_seq}"
+        latest = f"after {stored.last_seq}"
+        awaiting = await journal.awaiting(name, namespace="default", name=latest)
+        assert list(awaiting) == [stored.row.key]
+        task = await journal.get_task(stored.row.key, "t")
+        assert task is not None
+        assert task.assignees == (latest,)
+
+    async def check_bus(self, journal: Journal) -> None:
+        """Every append has published one event: those of the appends that are stored are there."""
+        bus = await journal.bus(after_position=0, limit=100_000)
+        assert [position for position, _ in bus] == list(range(1, len(bus) + 1))
+        seqs: dict[str, list[int]] = {}
+        for _, event in bus:
+            name, _, seq = event.id.rpartition("-")
+            seqs.setdefault(name, []).append(int(seq))
+        for name, of_one in seqs.items():
+            stored = await journal.load(ExecutionKey("default", name))
+            assert stored is not None
+            assert of_one == sorted(of_one)
+            assert of_one[-1] == stored.last_seq
 
 
 def main(how: str, path: str, *numbers: str) -> None:

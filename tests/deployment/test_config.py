@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from heliostat.actors.settings import Settings
 from heliostat.cluster.config import KEYS, load_configuration
+from heliostat.cluster.deployment import new_record, settings_of
 from heliostat.engine.errors import ConfigurationError
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -60,6 +62,57 @@ class TestSources:
         settings = Settings(deployment="d", data_dir=str(configuration.data_dir))
         assert configuration.journal_path == settings.journal_path
         assert configuration.blobs_path == settings.blobs_path
+
+
+class TestCalendars:
+    def test_of_a_file_are_read_and_checked(self, tmp_path: Path) -> None:
+        (tmp_path / "heliostat.toml").write_text(
+            """
+            [calendars.nyse]
+            timezone = "America/New_York"
+            holidays = [2026-11-26, "2026-12-25"]
+            [calendars.shop]
+            weekdays = ["sat", "tue"]
+            """
+        )
+        found = load_configuration(environment={}, directory=tmp_path).calendars
+        assert found["nyse"].holidays == {date(2026, 11, 26), date(2026, 12, 25)}
+        assert found["nyse"].timezone == "America/New_York"
+        assert found["shop"].weekdays == ("tue", "sat")
+
+    def test_of_the_environment_are_json(self, tmp_path: Path) -> None:
+        text = '{"c": {"timezone": "Asia/Tokyo"}}'
+        found = load_configuration(environment={"HELIOSTAT_CALENDARS": text}, directory=tmp_path)
+        assert found.calendars["c"].timezone == "Asia/Tokyo"
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("calendars = 3", ["calendars = 3", "no table"]),
+            ("[calendars]\nnyse = 3", ["'nyse'", "heliostat.toml", "a table of"]),
+            ('calendars.c.timezone = "Mars"', ["'c'", "'Mars'", "IANA"]),
+            ('calendars = "{"', ["no JSON"]),
+        ],
+    )
+    def test_bad_ones_are_told(self, tmp_path: Path, content: str, words: list[str]) -> None:
+        (tmp_path / "heliostat.toml").write_text(content)
+        with pytest.raises(ConfigurationError) as caught:
+            load_configuration(environment={}, directory=tmp_path)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+class TestSecrets:
+    def test_their_variables_are_no_settings(self, tmp_path: Path) -> None:
+        load_configuration(environment={"HELIOSTAT_SECRET_KEY": "s"}, directory=tmp_path)
+
+    def test_their_file_is_a_path_that_actors_are_told(self, tmp_path: Path) -> None:
+        (tmp_path / "heliostat.toml").write_text('secrets_file = "secrets.toml"')
+        configuration = load_configuration(environment={}, directory=tmp_path)
+        assert configuration.secrets_file == tmp_path / "secrets.toml"
+        settings = settings_of(configuration, new_record(configuration, None, embedded=True))
+        assert settings.secrets_file == str(tmp_path / "secrets.toml")
+        none = load_configuration({"secrets_file": ""}, environment={}, directory=tmp_path)
+        assert none.secrets_file is None
 
 
 class TestErrors:

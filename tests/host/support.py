@@ -19,10 +19,15 @@ from heliostat.actors.dispatch.protocol import (
     Stopped,
 )
 from heliostat.actors.host.api import (
+    Accepted,
     CancelRequest,
     Ended,
+    EventAccepted,
     ExecutionView,
+    PublishRequest,
     Refusal,
+    Request,
+    SignalRequest,
     StartAnswers,
     Started,
     StartMany,
@@ -30,9 +35,9 @@ from heliostat.actors.host.api import (
     Watch,
 )
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.host import ExecutionHost, Parts
+from heliostat.actors.host.clock import pause
+from heliostat.actors.host.host import ExecutionHost
 from heliostat.actors.host.questions import (
-    CancelAccepted,
     HistoryPage,
     HistoryRequest,
     HostInfo,
@@ -40,6 +45,7 @@ from heliostat.actors.host.questions import (
     WatchAnswers,
     answer,
 )
+from heliostat.actors.host.works import Parts
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.versions import plan_of, register
 from heliostat.engine.errors import JournalUnavailable, OutcomeUnknown
@@ -49,11 +55,13 @@ from heliostat.engine.journal.protocol import (
     AppendResult,
     DefinitionRow,
     Journal,
+    Message,
     OwnerRow,
     ShardBatch,
 )
 from heliostat.engine.kernel.codec import decode_event
 from heliostat.engine.kernel.events import Failure
+from heliostat.engine.status import TERMINAL
 
 CHAIN = """
 id: chain
@@ -278,6 +286,8 @@ class FaultyJournal:
         self.failed = 0
         self.appends: list[Sequence[ShardBatch]] = []
         self.rounds = 3
+        self.stored: Callable[[Sequence[ShardBatch]], None] | None = None
+        """Told of each append that is durable, before its caller is."""
         self._on_the_way: set[str] = set()  # shards and epochs
 
     def __getattr__(self, name: str) -> Any:
@@ -303,6 +313,8 @@ class FaultyJournal:
             for _ in range(self.rounds):
                 await asyncio.sleep(0)
             result = await self._journal.append(batches)
+            if self.stored is not None:
+                self.stored(batches)
             await asyncio.sleep(0)
         finally:
             self._on_the_way -= epochs
@@ -328,6 +340,8 @@ class World:
         self.bounds = bounds or HostBounds()
         self.hosts: list[ExecutionHost] = []
         self.dead: set[str] = set()
+        self.peer_faults: list[str] = []
+        """What becomes of calls between hosts: one entry per call, "" for none."""
         self.dispatches: dict[str, ScriptedDispatch] = {}
 
     def host(self, name: str = "h0", **changes: Any) -> ExecutionHost:
@@ -343,12 +357,73 @@ class World:
             "bounds": self.bounds,
             "clock": self.clock,
             "process_is_running": self._is_running,
+            "call_peer": self._call_peer,
             **changes,
         }
         host = ExecutionHost(**arguments)
         host.begin()
         self.hosts.append(host)
         return host
+
+    async def _call_peer(self, name: str, body: bytes) -> bytes:
+        fault = self.peer_faults.pop(0) if self.peer_faults else ""
+        if fault == "lost":
+            raise ConnectionError("the call was lost")
+        for host in self.hosts:
+            if host.name == name and host.incarnation not in self.dead:
+                answered = await host.deliver(body)
+                if fault == "answer lost":
+                    raise ConnectionError("the answer was lost")
+                return answered
+        raise ConnectionError(f"there is no host {name!r} now")
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Let everything run, and time pass, until the condition holds."""
+        if isinstance(self.clock, JumpingClock):
+            await self.clock.until(condition)
+            return
+        end_at = asyncio.get_running_loop().time() + 20.0
+        while not condition():
+            assert asyncio.get_running_loop().time() < end_at, "it did not come true in time"
+            await asyncio.sleep(0.002)
+
+    async def ends(self, host: ExecutionHost, id: str) -> ExecutionView:
+        """The end of an execution, when it has one."""
+        found: list[ExecutionView] = []
+
+        async def look() -> None:
+            while True:
+                view = answer(await host.status(pack(key_of(id))), ExecutionView)
+                if isinstance(view, ExecutionView) and view.status in TERMINAL:
+                    found.append(view)
+                    return
+                await pause(self.clock, 5)
+
+        looking = asyncio.ensure_future(look())
+        try:
+            await self.until(looking.done)
+        finally:
+            looking.cancel()
+        looking.result()
+        return found[0]
+
+    async def two_hosts(self) -> list[ExecutionHost]:
+        """Two hosts that have shared the shards between them."""
+        hosts = [self.host("h0"), self.host("h1")]
+        await self.until(
+            lambda: (
+                all(map(serving, hosts))
+                and not serving(hosts[0]) & serving(hosts[1])
+                and len(serving(hosts[0]) | serving(hosts[1])) == 16
+            )
+        )
+        await self.clock.spend(2 * self.bounds.look_ms)  # each knows of the other
+        return hosts
+
+    async def on_the_way(self) -> list[Message]:
+        """Messages that no receiver has journaled."""
+        shards = await self.journal.shards()
+        return [each for shard in shards for each in await self.journal.outgoing(shard.shard)]
 
     def _is_running(self, owner: OwnerRow) -> bool:
         return owner.incarnation not in self.dead
@@ -368,6 +443,15 @@ class World:
 def serving(host: ExecutionHost) -> set[str]:
     """The shards that a host serves."""
     return {shard.shard for shard in info_of(host).shards if shard.serving}
+
+
+def owner_of(hosts: Sequence[ExecutionHost], id: str) -> ExecutionHost:
+    """The host that serves an execution's shard."""
+    for host in hosts:
+        works = host._works
+        if works is not None and works.ownership.shard_name(key_of(id)) in serving(host):
+            return host
+    raise AssertionError(f"nobody serves {id}")
 
 
 def info_of(host: ExecutionHost) -> HostInfo:
@@ -430,9 +514,27 @@ async def history(host: ExecutionHost, id: str) -> list[dict[str, Any]]:
     return list(page.events)
 
 
-async def cancel(host: ExecutionHost, id: str, message: str = "m1") -> CancelAccepted | Refusal:
-    request = CancelRequest(key=key_of(id), message_id=message)
-    return answer(await asked(host, host.cancel(pack(request))), CancelAccepted)
+async def cancel(host: ExecutionHost, id: str, message: str = "m1") -> Accepted | Refusal:
+    return await ask(host, "cancel", CancelRequest(key=key_of(id), message_id=message))
+
+
+async def ask(host: ExecutionHost, call: str, request: Request) -> Accepted | Refusal:
+    """The answer to a request to one execution."""
+    return answer(await asked(host, getattr(host, call)(pack(request))), Accepted)
+
+
+async def signal(
+    host: ExecutionHost, id: str, name: str, data: Any = None, *, message: str = "s1"
+) -> Accepted | Refusal:
+    request = SignalRequest(key=key_of(id), message_id=message, name=name, data=data)
+    return await ask(host, "signal", request)
+
+
+async def publish(
+    host: ExecutionHost, name: str, data: Any = None, *, id: str
+) -> EventAccepted | Refusal:
+    request = PublishRequest(namespace="default", id=id, name=name, data=data)
+    return answer(await asked(host, host.publish(pack(request))), EventAccepted)
 
 
 async def watch(host: ExecutionHost, client: str, ids: Sequence[str]) -> WatchAnswers:

@@ -6,10 +6,22 @@ from typing import Any
 
 import pytest
 
-from heliostat.actors.host import execution, loop
+from heliostat.actors.host import aftermath, execution
 from heliostat.actors.host.api import Refusal, Started
-from heliostat.engine.kernel.stimuli import Start, StepReturned
-from tests.host.support import CHAIN, World, events_of, info_of, key_of, put, start
+from heliostat.engine.kernel.stimuli import ChildEnded, EventArrived, Start, StepReturned
+from tests.host.support import (
+    CHAIN,
+    World,
+    events_of,
+    info_of,
+    key_of,
+    publish,
+    put,
+    start,
+    status,
+)
+from tests.host.test_events import HEARS
+from tests.host.test_messages import CHILD, PARENT
 
 ALL = [
     "execution.started",
@@ -80,7 +92,7 @@ async def test_a_broken_turn_begins_again_from_the_journal(
     monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     world = World()
-    usual = loop.commands_of
+    usual = aftermath.commands_of
     calls = 0
 
     def commands_of(executions: Any) -> Any:
@@ -91,7 +103,7 @@ async def test_a_broken_turn_begins_again_from_the_journal(
             raise RuntimeError("a mistake")
         return usual(executions)
 
-    monkeypatch.setattr(loop, "commands_of", commands_of)
+    monkeypatch.setattr(aftermath, "commands_of", commands_of)
     host = world.host()
     await put(host, CHAIN)
     answers = await start(host, "chain", [f"x{n}" for n in range(20)], input={"n": 1})
@@ -106,4 +118,51 @@ async def test_a_broken_turn_begins_again_from_the_journal(
     for n in range(20):
         events = await events_of(world.journal, f"x{n}")
         assert [each for each in events if each != "owner.changed"] == ALL
+    await world.close()
+
+
+async def test_a_message_that_the_kernel_fails_on_is_offered_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    usual, failures = execution.settle, 3
+
+    def settle(plan: Any, state: Any, stimulus: Any) -> Any:
+        nonlocal failures
+        if isinstance(stimulus, ChildEnded) and failures:
+            failures -= 1
+            raise RuntimeError("a fault of ours")
+        return usual(plan, state, stimulus)
+
+    monkeypatch.setattr(execution, "settle", settle)
+    host = world.host()
+    await put(host, CHILD, PARENT)
+    await start(host, "parent", ["p"])
+    end = await world.ends(host, "p")
+    assert (failures, end.output) == (0, 2)
+    assert await world.on_the_way() == []
+    assert len(info_of(host).faults) == 3
+    await world.close()
+
+
+async def test_an_event_that_the_kernel_fails_on_holds_up_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    usual = execution.settle
+
+    def settle(plan: Any, state: Any, stimulus: Any) -> Any:
+        if isinstance(stimulus, EventArrived) and state.execution_id == "bad":
+            raise RuntimeError("a fault of ours")
+        return usual(plan, state, stimulus)
+
+    monkeypatch.setattr(execution, "settle", settle)
+    host = world.host()
+    await put(host, HEARS)
+    await start(host, "hears", ["bad", "good"], input={"count": 2})
+    await publish(host, "order.paid", 1, id="e1")
+    await publish(host, "order.paid", 2, id="e2")
+    assert (await world.ends(host, "good")).output == [1, 2]
+    assert (await status(host, "bad")).status == "Waiting"
+    assert info_of(host).faults
     await world.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heliostat.actors.host.api import Refusal
+from heliostat.actors.host.api import Accepted, Refusal
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.ownership import OwnedShard
-from heliostat.actors.host.questions import CancelAccepted
 from heliostat.actors.host.timers import Timers
 from heliostat.engine.identity import ExecutionKey
 from tests.host.support import (
@@ -180,7 +179,7 @@ class TestHibernation:
         await world.clock.spend(60_000)
         assert info_of(host).resident == 0
         answer = await cancel(host, "x")
-        assert isinstance(answer, CancelAccepted)
+        assert isinstance(answer, Accepted)
         await world.clock.until(lambda: info_of(host).ended == 1)
         assert (await status(host, "x")).status == "Canceled"
 
@@ -190,7 +189,7 @@ class TestHibernation:
         await start(host, "nap", ["x"])
         await world.clock.spend(59_999)
         answer = await cancel(host, "x")
-        assert isinstance(answer, CancelAccepted)
+        assert isinstance(answer, Accepted)
         await world.clock.spend(10_000)
         assert (await events_of(world.journal, "x")).count("execution.canceled") == 1
 
@@ -203,9 +202,9 @@ class TestCancel:
         await start(host, "nap", ["x"])
         await world.clock.until(lambda: world.runners.running)
         for _ in range(3):
-            assert isinstance(await cancel(host, "x", "m1"), CancelAccepted)
+            assert isinstance(await cancel(host, "x", "m1"), Accepted)
         await world.clock.until(lambda: info_of(host).ended == 1)
-        assert isinstance(await cancel(host, "x", "m1"), CancelAccepted)
+        assert isinstance(await cancel(host, "x", "m1"), Accepted)
         assert (await events_of(world.journal, "x")).count("execution.cancel_requested") == 1
 
     async def test_of_one_that_ended(self, world: World) -> None:
@@ -231,6 +230,6 @@ class TestCancel:
         await start(host, "nap", ["x"])
         await world.clock.until(lambda: world.runners.running)
         world.journal.faults = [fault]
-        assert isinstance(await cancel(host, "x"), CancelAccepted)
+        assert isinstance(await cancel(host, "x"), Accepted)
         await world.clock.until(lambda: info_of(host).ended == 1)
         assert (await events_of(world.journal, "x")).count("execution.cancel_requested") == 1

@@ -29,12 +29,15 @@ from heliostat.engine.simulator import (
     Returns,
     Simulation,
 )
+from heliostat.engine.simulator.script import read_outcomes
+from heliostat.engine.simulator.timeline import read_timeline
 from heliostat.engine.values import Reference, to_json
 
 FOLDER = Path(__file__).parent
 
 ORDER = "order.yaml"
 GRAPH = "graph.yaml"
+OFFICE = "office.yaml"
 LOSSY = Faults(forget_known=0.5, crash_after_commit=0.3, runner_lost=0.3, latency_ms_max=5)
 TEXT = {"order": 7, "text": "t" * 2_000, "ship": True}
 DONE: dict[str, Any] = {
@@ -76,12 +79,56 @@ SCENARIOS: dict[str, tuple[str, Any, dict[str, Any], dict[str, Any]]] = {
 }
 
 
+AT_THE_OFFICE: dict[str, Any] = {
+    "page": {"output": 7},
+    "ask": [
+        {"after": "30m", "user": "ann", "claim": True},
+        {"after": "40m", "user": "ann", "release": True},
+        {"after": "3h", "user": "bob", "complete": {"ok": True}},
+    ],
+    "l": {"raise": "Bad"},
+    "r": {"output": "child"},
+    "mend": {
+        "raise": "Torn",
+        "person": {"after": "1m", "user": "eve", "complete": {"resolution": "complete"}},
+    },
+    "last": [{"raise": "Bad"}, {"output": 1}],
+    "stop": {"hang": True, "stop_after": "1s"},
+}
+"""Outcomes of `office.yaml`, as users write them."""
+
+ITS_DAY: list[dict[str, Any]] = [
+    {"at": "10m", "pause": "lunch"},
+    {"at": "11m", "pause": "again"},
+    {"at": "20m", "resume": True},
+    {"at": "90m", "event": "bell"},
+    {"at": "2h", "event": "alarm"},
+    {"at": "150m", "event": "broken"},
+    {"at": "200m", "event": "bell"},
+    {"at": "10h", "retry": True},
+]
+
+SCENARIOS |= {
+    "office_retried": (OFFICE, None, AT_THE_OFFICE, {"timeline": ITS_DAY}),
+    "office_in_a_storm": (
+        OFFICE,
+        None,
+        AT_THE_OFFICE,
+        {"timeline": ITS_DAY, "faults": STORMY, "seed": 3},
+    ),
+}
+
+
 def recorded(file: str, given: Any, outcomes: Any, how: dict[str, Any]) -> dict[str, Any]:
     """One history, with all that a later release needs to read it, and what it must find."""
     text = (FOLDER / file).read_text()
     definition = parse_definition(text, "recorded.yaml")
     numbering = make_numbering(definition)
     plan = compile_plan(definition, numbering=numbering)
+    how = dict(how)
+    if "timeline" in how:
+        how["happenings"] = read_timeline(how.pop("timeline"), plan)
+        outcomes = read_outcomes(outcomes, [plan])[plan.id]
     result = Simulation(plan, given, outcomes, **how).run()
     half = len(result.history) // 2
     return {

@@ -131,6 +131,7 @@ class Workshop:
             folder=self.root / "s",
             blobs=self.root / "blobs",
             code=[str(self.code)],
+            secrets_file=str(self.root / "secrets.toml"),
         )
         host = Host(factory, incarnation, DispatchBounds(**{"runners_max": 1} | bounds))
         self.hosts.append(host)

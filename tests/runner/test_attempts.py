@@ -3,68 +3,24 @@
 from __future__ import annotations
 
 import io
-import sys
 import textwrap
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Raw
 
-from heliostat.actors.dispatch.frames import encode_value
-from heliostat.actors.dispatch.protocol import Raised, Returned, StepCode
-from heliostat.actors.runner.attempt import Attempts
-from heliostat.actors.runner.current import Current, NoAttempt, current
-from heliostat.actors.runner.modules import Modules
+from heliostat.actors.dispatch.protocol import Raised, Returned
+from heliostat.actors.runner.current import NoAttempt, current
 from heliostat.engine.authoring.bundle import bundle_modules
-from heliostat.engine.identity import Address, ExecutionKey
-from heliostat.engine.journal.blobs import FileBlobStore
-from heliostat.engine.values import decoder
-
-Call = Callable[..., Any]
-
-
-class Bench:
-    """Makes attempts at functions of a module written for the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "code").mkdir()
-        self.blobs = FileBlobStore(folder / "blobs")
-        modules = Modules(self.blobs, folder / "bundles", [str(folder / "code")])
-        self.attempts = Attempts(runner="r", blobs=self.blobs, modules=modules)
-        self.progress: list[Any] = []
-
-    def write(self, name: str, source: str) -> None:
-        (self.folder / "code" / f"{name}.py").write_text(textwrap.dedent(source))
-
-    def bundle(self, source: str, name: str = "steps") -> str:
-        folder = self.folder / f"bundle-{len(list(self.folder.iterdir()))}"
-        folder.mkdir()
-        (folder / f"{name}.py").write_text(textwrap.dedent(source))
-        return self.blobs.put("default", bundle_modules(folder, [name]))
-
-    def call(self, target: str, input: Any = None, *, code: str | None = None) -> Any:
-        at = Address(1, 2, 3, 4)
-        step = StepCode(key="k", step_id="s", target=target, code=code)
-        told = Current(ExecutionKey("ns", "ex"), at, "s", lambda *a: self.progress.append(a[2]))
-        ended = self.attempts.make(step, Raw(encode_value(input)), told)
-        kind: Any = Returned if ended.returned else Raised
-        return decoder(kind).decode(bytes(ended.report))
+from tests.runner.bench import Bench, open_bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    before = sys.stdout, sys.stderr, list(sys.path), set(sys.modules)
-    bench = Bench(tmp_path)
-    yield bench
-    bench.attempts.close()
-    sys.stdout, sys.stderr, sys.path[:] = before[0], before[1], before[2]
-    for name in set(sys.modules) - before[3]:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    with open_bench(tmp_path) as bench:
+        yield bench
 
 
 class TestArguments:

@@ -8,56 +8,88 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from heliostat.engine.plan.compile import compile_plan
-from heliostat.engine.simulator import STORMY, simulate
+from heliostat.engine.simulator import STORMY, Simulation
 from tests.simulation.choices import Drawn
-from tests.simulation.definitions import Limits, parsed, random_definition, random_input
-from tests.simulation.reference import Undetermined, interpret
-from tests.simulation.worlds import random_outcomes
+from tests.simulation.definitions import CHILD, Limits, parsed, random_definition, random_input
+from tests.simulation.reference import Told, Undetermined, interpret
+from tests.simulation.worlds import (
+    CHILD_PLAN,
+    happenings,
+    random_happenings,
+    random_outcomes,
+    result_of,
+)
+
+TIES = 40
 
 
 @st.composite
-def definitions(
-    draw: st.DrawFn, *, deterministic: bool = False
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A random definition and an input for it."""
+def worlds(
+    draw: st.DrawFn, *, timed: bool = False
+) -> tuple[dict[str, Any], dict[str, Any], list[Told]]:
+    """A random definition, an input for it, and what comes from outside."""
     choices = Drawn(draw)
-    return random_definition(choices, Limits(deterministic=deterministic)), random_input(choices)
+    tree = random_definition(choices, Limits(timed=timed))
+    return tree, random_input(choices), random_happenings(choices, timed=timed)
 
 
 UNHURRIED = settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
 )
 
 
 @UNHURRIED
-@given(drawn=definitions(), seed=st.integers(0, 10**6))
-def test_every_run_keeps_the_rules(drawn: tuple[dict[str, Any], dict[str, Any]], seed: int) -> None:
-    tree, given_input = drawn
+@given(drawn=worlds(), seed=st.integers(0, 10**6))
+def test_every_run_keeps_the_rules(
+    drawn: tuple[dict[str, Any], dict[str, Any], list[Told]], seed: int
+) -> None:
+    tree, given_input, told = drawn
     definition = parsed(tree)
     assume(definition is not None)
     assert definition is not None
     plan = compile_plan(definition)
     outcomes = random_outcomes(plan, seed)
-    assert simulate(plan, given_input, outcomes, seed=seed, faults=STORMY).ended
+    result = Simulation(
+        plan,
+        given_input,
+        outcomes,
+        seed=seed,
+        faults=STORMY,
+        happenings=happenings(told),
+        others=(CHILD_PLAN,),
+        scripts={CHILD: outcomes},
+    ).run()
+    assert result.ended, result.story
 
 
 @UNHURRIED
-@given(drawn=definitions(deterministic=True), seed=st.integers(0, 10**6))
-def test_the_result_is_the_naive_one(
-    drawn: tuple[dict[str, Any], dict[str, Any]], seed: int
+@given(drawn=worlds(timed=True), seed=st.integers(0, 10**6))
+def test_the_result_is_that_of_the_reference(
+    drawn: tuple[dict[str, Any], dict[str, Any], list[Told]], seed: int
 ) -> None:
-    tree, given_input = drawn
+    tree, given_input, told = drawn
     definition = parsed(tree)
     assume(definition is not None)
     assert definition is not None
     plan = compile_plan(definition)
-    outcomes = random_outcomes(plan, seed, deterministic=True)
-    try:
-        wanted = interpret(tree, given_input, outcomes)
-    except Undetermined:
-        return
-    result = simulate(plan, given_input, outcomes, seed=seed)
-    failure = result.failure.type if result.failure is not None else None
-    assert (result.status, result.output if failure is None else failure) == wanted
+    outcomes = random_outcomes(plan, seed, timed=True)
+    result = Simulation(
+        plan, given_input, outcomes, seed=seed, happenings=happenings(told), execution_id="sim"
+    ).run()
+    wanted = []
+    for tie in (None, *range(-1, TIES)):
+        try:
+            ended = interpret(tree, given_input, outcomes, told, seed=tie)
+        except Undetermined:
+            return
+        wanted.append((ended.status, ended.output, ended.elapsed_ms))
+        if wanted[-1] == result_of(result):
+            return
+    raise AssertionError(f"wanted {wanted[0]}, got {result_of(result)}\n{result.story}")

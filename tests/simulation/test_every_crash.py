@@ -27,7 +27,7 @@ def test_changes_nothing(what: str) -> None:
     text = (FOLDER / file).read_text().replace("at_most_once", "at_least_once")
     plan = compile_plan(parse_definition(text, file))
     calm = Simulation(plan, given, outcomes).run()
-    assert calm.turns >= 5
+    assert calm.turns >= 4
     for turn in range(1, calm.turns + 1):
         for fault in get_args(HostFault):
             result = Simulation(plan, given, outcomes, strike=(turn, fault)).run()

@@ -22,8 +22,8 @@ from heliostat.engine.simulator import (
     Returns,
     SimulationFailure,
     Visits,
+    execution,
     simulate,
-    simulation,
 )
 from heliostat.engine.simulator.outcomes import outcome_of
 
@@ -122,7 +122,7 @@ class TestBrokenKernel:
             decision = settle(*arguments)
             return Decision(decision.events, decision.commands[1:])
 
-        monkeypatch.setattr(simulation, "settle", forgetful)
+        monkeypatch.setattr(execution, "settle", forgetful)
         with pytest.raises(SimulationFailure, match=r"seed 11: outstanding"):
             simulate(ORDER, {"order": 7}, seed=11)
 
@@ -134,7 +134,7 @@ class TestBrokenKernel:
             ]
             return Decision(decision.events, [*decision.commands, *doubled])
 
-        monkeypatch.setattr(simulation, "settle", eager)
+        monkeypatch.setattr(execution, "settle", eager)
         with pytest.raises(SimulationFailure) as failure:
             simulate(ORDER, {"order": 7}, seed=12)
         assert failure.value.seed == 12
@@ -145,6 +145,6 @@ class TestBrokenKernel:
             decision = settle(*arguments)
             return Decision(decision.events[:-1], decision.commands)
 
-        monkeypatch.setattr(simulation, "settle", silent)
+        monkeypatch.setattr(execution, "settle", silent)
         with pytest.raises(SimulationFailure):
             simulate(ORDER, {"order": 7})

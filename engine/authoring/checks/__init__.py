@@ -1,9 +1,11 @@
 """What a definition's fields must satisfy together, beyond being there and well typed.
 
-One module per question: `control_flow` (ids, targets, notations), `joins`, `fields` (which go
-together), `slots` (which are expressions, and what each may read), `order` (what may run before
-what), `expressions`, `schemas`. Each adds to the `Findings`; none stops at the first fault. Start
-at `check_definition`.
+One module per question: `control_flow` (ids, targets, notations, regions), `joins`, `fields` (which
+go together), `kinds` (likewise, of the single step types), `variables`, `shared` (what steps refer
+to: semaphores, intervention points, handlers), `slots` (which fields are expressions, and what each
+may read), `order` (what may run before what), `expressions`, `schemas`. Each adds to the
+`Findings`; none stops at the first fault. Combinations that are refused stand in the one table of
+`refused`. Start at `check_definition`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from ..diagnostics import Findings
 from ..model import Definition
 from ..scopes import scopes_of
 from ..shape import Lost
-from . import control_flow, expressions, fields, joins, schemas
+from . import control_flow, expressions, fields, joins, kinds, schemas, shared, variables
 
 
 def check_definition(
@@ -24,15 +26,23 @@ def check_definition(
     """Note every fault of a definition.
 
     Args:
-        lost: names that the text has and the definition lacks, as they could not be read.
+        lost: names that the text has and the definition may lack, as they could not be read.
     """
-    ordered = not findings.damaged
-    for scope in scopes_of(definition):
-        sound = control_flow.check(scope, findings, lost=lost.steps)
-        fields.check(scope, findings, lost=lost.variables)
-        ordered &= sound
-        if ordered:
+    scopes = [*scopes_of(definition)]
+    ordered = control_flow.unique(scopes, findings)
+    homes = control_flow.homes(scopes)
+    declared = {name for scope in scopes for name in scope.variables}
+    lost = Lost(steps=lost.steps - homes.keys(), variables=lost.variables - declared)
+    for scope in scopes:
+        sound = control_flow.check(scope, homes, findings, lost=lost.steps)
+        fields.check(scope, findings)
+        kinds.check(scope, findings)
+        variables.check(scope, findings, lost=lost.variables)
+        if sound and not findings.damaged:
             joins.check(scope, findings)
+        ordered &= sound
+    ordered &= not findings.damaged
     fields.check_root(definition, findings)
-    typed = schemas.check(definition, findings)
-    expressions.check(definition, findings, lost=lost, ordered=ordered, typed=typed)
+    shared.check(definition, scopes, homes, findings)
+    typed = schemas.check(definition, scopes, findings)
+    expressions.check(definition, scopes, homes, findings, lost=lost, ordered=ordered, typed=typed)

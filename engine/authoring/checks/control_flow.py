@@ -1,8 +1,8 @@
-"""Ids, targets and notations: do the steps of a scope form one state machine or one DAG?"""
+"""Ids, targets, notations, regions: do the steps of a scope form one state machine or one DAG?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from ..diagnostics import Findings
@@ -10,13 +10,50 @@ from ..fields import END_TARGET, ErrorClause
 from ..model import Step
 from ..scopes import Scope
 from ..source import Path
+from .refused import refuse
+
+Homes = Mapping[str, Scope]
+"""By its id, the scope that each step is written in."""
 
 
-def check(scope: Scope, findings: Findings, *, lost: frozenset[str]) -> bool:
+def homes(scopes: Sequence[Scope]) -> Homes:
+    """Where each step is written."""
+    return {step.id: scope for scope in reversed(scopes) for step in reversed(scope.steps)}
+
+
+def unique(scopes: Sequence[Scope], findings: Findings) -> bool:
+    """Note ids that two steps have, wherever in the definition; whether there are none."""
+    first: dict[str, tuple[Scope, int]] = {}
+    sound = True
+    for scope in scopes:
+        for index, step in enumerate(scope.steps):
+            if step.id in first:
+                other, number = first[step.id]
+                where = "the list" if other is scope else told(other)
+                findings.add(
+                    "HS208",
+                    (*scope.step_path(index), "id"),
+                    f'the id "{step.id}" is taken by step {number + 1} of {where}',
+                    "ids are unique in a definition",
+                )
+                sound = False
+            first.setdefault(step.id, (scope, index))
+    return sound
+
+
+def told(scope: Scope) -> str:
+    """A scope, as a person would name it."""
+    if scope.owner is None:
+        return "the definition"
+    if scope.branch is None:
+        return f'the body "{scope.owner.id}"'
+    return f'branch "{scope.branch}" of "{scope.owner.id}"'
+
+
+def check(scope: Scope, homes: Homes, findings: Findings, *, lost: frozenset[str]) -> bool:
     """Note the faults of one scope; whether its graph is what the author meant it to be."""
-    known = set(scope.by_id) | lost
-    sound = _ids(scope, findings)
-    sound &= _notation(scope, findings)
+    known = _Known(scope, homes, lost)
+    sound = _notation(scope, findings)
     for index, step in enumerate(scope.steps):
         path = scope.step_path(index)
         if scope.notation == "dag":
@@ -25,8 +62,9 @@ def check(scope: Scope, findings: Findings, *, lost: frozenset[str]) -> bool:
         else:
             sound &= _routes(step, path, known, findings)
         sound &= _clauses(step.on_error, (*path, "on_error"), known, scope, findings)
+        sound &= _cancels(step, path, known, homes, findings)
     if scope.start is not None and scope.start not in known:
-        sound = _unknown(scope.start, (*scope.path, "start"), known, findings)
+        sound = known.unknown(scope.start, (*scope.path, "start"), findings)
     sound &= _clauses(scope.on_error, (*scope.path, "on_error"), known, scope, findings, root=True)
     if sound and not findings.damaged:
         if scope.notation == "dag":
@@ -36,16 +74,36 @@ def check(scope: Scope, findings: Findings, *, lost: frozenset[str]) -> bool:
     return sound
 
 
-def _ids(scope: Scope, findings: Findings) -> bool:
-    first: dict[str, int] = {}
-    for index, step in enumerate(scope.steps):
-        if step.id in first:
-            path = (*scope.step_path(index), "id")
-            number = first[step.id] + 1
-            message = f'the id "{step.id}" is taken by step {number} of the list'
-            findings.add("HS208", path, message, "ids are unique in a definition")
-        first.setdefault(step.id, index)
-    return len(first) == len(scope.steps)
+class _Known:
+    """The steps that a scope's fields may name, and what to say of one that they may not."""
+
+    def __init__(self, scope: Scope, homes: Homes, lost: frozenset[str]) -> None:
+        self._scope, self._homes = scope, homes
+        self._ids = set(scope.by_id) | lost
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
+
+    def unknown(self, id: str, path: Path, findings: Findings, *, end: bool = False) -> bool:
+        """Note that a name is not that of a step of the scope; always False."""
+        home = self._homes.get(id)
+        if home is not None:
+            message = f'"{id}" is a step of another scope: {told(home)}'
+            findings.add("HS201", path, message, self.instead(home))
+            return False
+        names = sorted({*self._ids, END_TARGET} if end else self._ids)
+        close = get_close_matches(id, names, n=1, cutoff=0.5)
+        listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        cure = f"did you mean `{close[0]}`?" if close else f"the steps are: {listed}"
+        findings.add("HS201", path, f'there is no step "{id}"', cure)
+        return False
+
+    def instead(self, home: Scope) -> str:
+        """The step of this scope that a step of another is in, or what to do else."""
+        for scope in home.enclosing:
+            if scope.parent is not None and scope.parent.key == self._scope.key and scope.owner:
+                return f"name the step that it is in: `{scope.owner.id}`"
+        return "a scope's ways lead to its own steps, or to `end`"
 
 
 def _notation(scope: Scope, findings: Findings) -> bool:
@@ -56,31 +114,15 @@ def _notation(scope: Scope, findings: Findings) -> bool:
             (routes, "next", "needs"), (needs, "needs", "next"), key=lambda each: len(each[0])
         )
         for index in fewer:
-            findings.add(
-                "HS204",
-                (*scope.step_path(index), field),
-                f"other steps of this scope say `{other}`; one scope speaks one notation",
-                f"say `{other}` here too",
-                at="key",
-            )
+            place = (*scope.step_path(index), field)
+            refuse(findings, "both notations", place, at="key", other=other)
         return False
     if needs and scope.start is not None:
-        findings.add(
-            "HS209",
-            (*scope.path, "start"),
-            "a DAG starts at all steps without `needs`",
-            "remove it",
-            at="key",
-        )
+        refuse(findings, "start of a DAG", (*scope.path, "start"), at="key")
     silent = not needs and not routes and len(scope.steps) > 1
     if silent and not findings.damaged and not _error_ways(scope):
-        findings.add(
-            "HS205",
-            (*scope.path, "steps"),
-            f"{len(scope.steps)} steps, and none says `next` or `needs`",
-            "say `next: <id>` for one after the other, `needs: []` for all at once",
-            at="key",
-        )
+        place = (*scope.path, "steps")
+        refuse(findings, "no notation", place, at="key", count=len(scope.steps))
         return False
     return True
 
@@ -91,13 +133,13 @@ def _error_ways(scope: Scope) -> bool:
     return any(clause.next is not None for clause in (*clauses, *scope.on_error))
 
 
-def _needs(step: Step, path: Path, known: set[str], findings: Findings) -> bool:
+def _needs(step: Step, path: Path, known: _Known, findings: Findings) -> bool:
     sound = True
     seen = set[str]()
     for index, need in enumerate(step.needs or ()):
         place = (*path, "needs", index)
         if need not in known:
-            sound = _unknown(need, place, known, findings)
+            sound = known.unknown(need, place, findings)
         elif need == step.id:
             findings.add("HS203", place, f'"{need}" needs itself', "remove it")
             sound = False
@@ -109,15 +151,14 @@ def _needs(step: Step, path: Path, known: set[str], findings: Findings) -> bool:
 
 def _foreign_to_dag(step: Step, path: Path, findings: Findings) -> None:
     if step.given("split"):
-        cure = "steps that need this one all start; say `when` on those that may not"
-        findings.add("HS209", (*path, "split"), "`split` belongs to `next`", cure, at="key")
+        refuse(findings, "split in a DAG", (*path, "split"), at="key")
 
 
-def _routes(step: Step, path: Path, known: set[str], findings: Findings) -> bool:
+def _routes(step: Step, path: Path, known: _Known, findings: Findings) -> bool:
     sound = True
     for index, route in enumerate(step.next or ()):
         if route.to not in known and route.to != END_TARGET:
-            sound = _unknown(route.to, (*path, "next", index, "to"), known, findings, end=True)
+            sound = known.unknown(route.to, (*path, "next", index, "to"), findings, end=True)
     if step.next is not None and not step.next:
         cure = "remove it: a token ends at a step without `next`"
         findings.add("HS010", (*path, "next"), "`next` names nothing", cure)
@@ -127,8 +168,7 @@ def _routes(step: Step, path: Path, known: set[str], findings: Findings) -> bool
             "HS021", (*path, "split"), "there is no `next` to split", "say `next`", at="key"
         )
     if step.end is not None and step.next is not None:
-        message = "`end: terminate` ends the scope; nothing is next"
-        findings.add("HS019", (*path, "next"), message, "remove one of the two", at="key")
+        refuse(findings, "terminate and next", (*path, "next"), at="key")
     return sound
 
 
@@ -154,10 +194,38 @@ def _defaults(step: Step, path: Path, findings: Findings) -> None:
         )
 
 
+def _cancels(step: Step, path: Path, known: _Known, homes: Homes, findings: Findings) -> bool:
+    """The region that a step cancels lies in its own scope."""
+    sound, seen = True, set[str]()
+    for index, id in enumerate(step.cancels):
+        place = (*path, "cancels", index)
+        if id == step.id:
+            refuse(findings, "cancelling itself", place)
+        elif id not in known:
+            home = homes.get(id)
+            if home is None:
+                sound = known.unknown(id, place, findings)
+            else:
+                instead = known.instead(home)
+                refuse(
+                    findings,
+                    "cancelling elsewhere",
+                    place,
+                    name=id,
+                    where=told(home),
+                    instead=instead,
+                )
+                sound = False
+        elif id in seen:
+            findings.add("HS208", place, f'"{id}" is cancelled twice', "name it once")
+        seen.add(id)
+    return sound
+
+
 def _clauses(
     clauses: Sequence[ErrorClause],
     path: Path,
-    known: set[str],
+    known: _Known,
     scope: Scope,
     findings: Findings,
     *,
@@ -168,16 +236,10 @@ def _clauses(
     for index, clause in enumerate(clauses):
         place = (*path, index)
         if clause.next is not None and scope.notation == "dag":
-            findings.add(
-                "HS210",
-                (*place, "next"),
-                "in a DAG nothing is routed, also not by an error",
-                "say `output`, or let a step with `join: all_done` need this one",
-                at="key",
-            )
+            refuse(findings, "error routed in a DAG", (*place, "next"), at="key")
         elif clause.next is not None and clause.next not in known:
             if clause.next != END_TARGET:
-                sound = _unknown(clause.next, (*place, "next"), known, findings, end=not root)
+                sound = known.unknown(clause.next, (*place, "next"), findings, end=not root)
             elif root:
                 cure = "say `output: null` to complete the execution"
                 findings.add("HS201", (*place, "next"), "here `next` names a step", cure)
@@ -196,17 +258,6 @@ def _still_asked(general: ErrorClause, clause: ErrorClause) -> bool:
         and "output" not in clause.model_fields_set
         and clause.error in (None, "ExpressionError", "NoWayOn")
     )
-
-
-def _unknown(
-    name: str, path: Path, known: Iterable[str], findings: Findings, *, end: bool = False
-) -> bool:
-    names = sorted({*known, END_TARGET} if end else known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    cure = f"did you mean `{close[0]}`?" if close else f"the steps are: {listed}"
-    findings.add("HS201", path, f'there is no step "{name}"', cure)
-    return False
 
 
 def _acyclic(scope: Scope, findings: Findings) -> bool:
@@ -228,7 +279,7 @@ def _acyclic(scope: Scope, findings: Findings) -> bool:
 
 def _reached(scope: Scope, findings: Findings) -> None:
     graph = scope.graph
-    reached = graph.from_any([scope.first, *scope.recoveries])
+    reached = graph.from_any([scope.first, *scope.entries])
     apart = dict.fromkeys(step.id for step in scope.steps if step.id not in reached)
     # what follows a step that nothing leads to is not told of: one `next` cures both
     entries = [id for id in apart if not any(each in apart for each in graph.predecessors[id])]

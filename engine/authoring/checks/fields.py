@@ -1,100 +1,92 @@
-"""Which fields go together: alternatives, companions, counts, and the rules of `assign`."""
+"""Which fields go together, of those that steps of several types have: items, retries, errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from ...expressions.time import parse_duration
 from ..diagnostics import Findings
-from ..fields import ErrorClause, appends
-from ..model import ActivityStep, DecisionStep, Definition, Step, TimerStep
+from ..fields import AtLeast, ErrorClause
+from ..model import AttemptFields, Definition, ParallelStep, RetriedFields, Step
 from ..scopes import Scope
 from ..source import Path
+from .refused import refuse
+
+_ANSWERS = ("next", "output", "fail", "human")
 
 
-def check(scope: Scope, findings: Findings, *, lost: frozenset[str]) -> None:
-    """Note the faults of the steps of one scope; `lost` are variables that could not be read."""
+def check(scope: Scope, findings: Findings) -> None:
+    """Note the faults of the steps of one scope."""
     for index, step in enumerate(scope.steps):
         path = scope.step_path(index)
         _foreach(step, scope, path, findings)
-        _assign(step, scope, path, findings, lost)
         check_clauses(step.on_error, (*path, "on_error"), findings)
-        match step:
-            case ActivityStep():
-                _activity(step, path, findings)
-            case DecisionStep():
-                _decision(step, path, findings)
-            case TimerStep():
-                _timer(step, path, findings)
+        if isinstance(step, RetriedFields):
+            _retry(step, path, findings)
+        timeout = step.timeout if isinstance(step, AttemptFields) else None
+        if timeout is not None and parse_duration(timeout) == 0:
+            message = "no attempt ends in no time"
+            findings.add("HS018", (*path, "timeout"), message, "more than 0")
 
 
 def check_root(definition: Definition, findings: Findings) -> None:
     """Note the faults of the definition's own fields."""
     check_clauses(definition.on_error, ("on_error",), findings)
+    for index, clause in enumerate(definition.on_error):
+        if clause.human is not None:
+            place = ("on_error", index, "human")
+            refuse(findings, "person for the whole definition", place, at="key")
 
 
 def check_clauses(clauses: Sequence[ErrorClause], path: Path, findings: Findings) -> None:
     """Each clause of an `on_error` says one thing that follows."""
     for index, clause in enumerate(clauses):
-        said = [field for field in ("next", "output", "fail") if clause.given(field)]
+        said = [field for field in _ANSWERS if clause.given(field)]
         if not said:
-            cure = "one of `next`, `output`, `fail`"
+            cure = "one of `next`, `output`, `fail`, `human`"
             findings.add("HS010", (*path, index), "the clause does not say what follows", cure)
         for field in said[1:]:
-            findings.add(
-                "HS019",
-                (*path, index, field),
-                f"the clause says `{said[0]}` already",
-                "keep one of them",
-                at="key",
-            )
+            place = (*path, index, field)
+            refuse(findings, "two answers to an error", place, at="key", said=said[0])
 
 
 def _foreach(step: Step, scope: Scope, path: Path, findings: Findings) -> None:
     if step.given("concurrency") and step.concurrency < 1:
         message = f"`{step.concurrency}` items in flight: nothing would ever run"
         findings.add("HS018", (*path, "concurrency"), message, "1 or more")
+    if isinstance(step, ParallelStep):
+        _branches(step, path, findings)
     if step.foreach is None:
         for field, name in (("as_", "as"), ("concurrency", "concurrency")):
             if step.given(field):
                 message = f"`{name}` is about the items of a `foreach`"
-                findings.add("HS216", (*path, name), message, "add `foreach`", at="key")
-        if step.given("completion"):
-            message = "`completion` is about the items of a `foreach`"
+                cure = "remove it" if isinstance(step, ParallelStep) else "add `foreach`"
+                findings.add("HS216", (*path, name), message, cure, at="key")
+        if step.given("completion") and not isinstance(step, ParallelStep):
+            message = "`completion` is about the items of a `foreach`, or about branches"
             findings.add("HS216", (*path, "completion"), message, "add `foreach`", at="key")
-    elif step.as_ is not None and step.as_ in scope.variables:
+    elif step.as_ is not None and any(step.as_ in each.variables for each in scope.enclosing):
         message = f"`{step.as_}` is a variable already; the item would hide it"
         findings.add("HS208", (*path, "as"), message, "take another name")
 
 
-def _assign(step: Step, scope: Scope, path: Path, findings: Findings, lost: frozenset[str]) -> None:
-    declared = {**dict.fromkeys(lost, ""), **scope.variables}
-    for name, value in step.assign.items():
-        place = (*path, "assign", name)
-        if name not in declared:
-            close = get_close_matches(name, declared, n=1, cutoff=0.5)
-            cure = f"did you mean `{close[0]}`?" if close else f"declare it: `vars: {{{name}: …}}`"
-            findings.add("HS213", place, f"no variable `{name}` is declared", cure, at="key")
-        elif isinstance(value, dict) and "append" in value and not appends(value):
-            findings.add(
-                "HS214",
-                place,
-                "`append` stands alone",
-                'for an object that has this key write ${ {"append": …} }',
-                at="key",
-            )
-        elif appends(value) and not isinstance(declared[name], list | str):
-            findings.add(
-                "HS214",
-                place,
-                f"`{name}` does not begin as a list",
-                f"declare it as `{name}: []`",
-                at="key",
-            )
+def _branches(step: ParallelStep, path: Path, findings: Findings) -> None:
+    if step.foreach is not None:
+        refuse(findings, "foreach on a parallel", (*path, "foreach"), at="key")
+    first: dict[str, int] = {}
+    for index, branch in enumerate(step.branches):
+        if branch.name in first:
+            message = f'branch {first[branch.name] + 1} is called "{branch.name}" already'
+            place = (*path, "branches", index, "name")
+            findings.add("HS208", place, message, "its output goes by its name: take another")
+        first.setdefault(branch.name, index)
+    count = len(step.branches)
+    if isinstance(step.completion, AtLeast) and step.completion.at_least > count:
+        message = f"{step.completion.at_least} of {count} branches can never complete"
+        findings.add("HS215", (*path, "completion"), message, f"at most {count}")
 
 
-def _activity(step: ActivityStep, path: Path, findings: Findings) -> None:
+def _retry(step: RetriedFields, path: Path, findings: Findings) -> None:
     retry = step.retry
     # with one of the two the decorator may say the other: `activities.py` sees both
     both = retry.given("initial") and retry.given("max")
@@ -103,33 +95,5 @@ def _activity(step: ActivityStep, path: Path, findings: Findings) -> None:
         findings.add("HS018", (*path, "retry", "initial"), message, "raise `max`")
     for index, name in enumerate(retry.never_on):
         if name in retry.on:
-            message = f"`{name}` is in `on` too"
-            findings.add("HS019", (*path, "retry", "never_on", index), message, "keep one of them")
-    if step.timeout is not None and parse_duration(step.timeout) == 0:
-        findings.add("HS018", (*path, "timeout"), "no attempt ends in no time", "more than 0")
-    if step.given("input") and not isinstance(step.input, dict | str):
-        cure = "write `name: value` for each parameter"
-        message = "the input of an activity maps the names of its parameters"
-        findings.add("HS013", (*path, "input"), message, cure)
-
-
-def _decision(step: DecisionStep, path: Path, findings: Findings) -> None:
-    if step.fail is None:
-        return
-    if step.given("output"):
-        message = "a decision that fails has no output"
-        findings.add("HS019", (*path, "output"), message, "keep `output` or `fail`", at="key")
-    for field in ("assign", "next", "end"):
-        if step.given(field):
-            message = f"a decision that fails never comes to `{field}`"
-            findings.add("HS021", (*path, field), message, "remove it", at="key")
-
-
-def _timer(step: TimerStep, path: Path, findings: Findings) -> None:
-    said = [field for field in ("duration", "until") if step.given(field)]
-    if not said:
-        cure = "`duration` from now, or `until` an instant"
-        findings.add("HS010", path, "the timer does not say when it fires", cure)
-    elif len(said) == 2:
-        message = "the timer has a `duration` already"
-        findings.add("HS019", (*path, "until"), message, "keep one of them", at="key")
+            place = (*path, "retry", "never_on", index)
+            refuse(findings, "retried and never", place, name=name)

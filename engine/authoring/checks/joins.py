@@ -15,6 +15,7 @@ from ..graph import Graph
 from ..model import Step
 from ..scopes import Scope
 from ..source import Path
+from .refused import refuse
 
 
 def check(scope: Scope, findings: Findings) -> None:
@@ -45,8 +46,7 @@ def _join(scope: Scope, step: Step, path: Path, findings: Findings) -> None:
     place, join = (*path, "join"), step.join
     sources = scope.graph.predecessors[step.id]
     if join == "all_done":
-        cure = "`all`, `any` or {at_least: n}; in a DAG, `all_done` waits for every need"
-        findings.add("HS209", place, "`all_done` belongs to `needs`", cure)
+        refuse(findings, "all_done in a state machine", place)
     elif isinstance(join, AtLeast) and join.at_least > len(sources):
         count = len(sources)
         told = f"{count} step{'s' if count != 1 else ''} lead{'s' if count == 1 else ''} here"
@@ -55,22 +55,17 @@ def _join(scope: Scope, step: Step, path: Path, findings: Findings) -> None:
     elif join == "all":
         _join_all(scope, step, place, findings)
     if join not in (None, "any") and step.id in scope.recoveries:
-        findings.add(
-            "HS211",
-            place,
-            "the definition's `on_error` leads here, with nothing else left to arrive",
-            "let it lead to a step without `join`",
-        )
+        refuse(findings, "join entered alone", place, entry="the definition's `on_error`")
+    elif join not in (None, "any") and step.id in scope.entries:
+        refuse(findings, "join entered alone", place, entry="a handler's `trigger`")
 
 
 def _join_all(scope: Scope, step: Step, place: Path, findings: Findings) -> None:
     graph, id = scope.graph, step.id
     sources = graph.predecessors[id]
-    cure = "use {at_least: n}, or a DAG with `when`"
     for source in sources:
         if graph.leads(id, source):
-            message = f'"{source}" leads here and lies behind this join'
-            findings.add("HS211", place, message, cure)
+            refuse(findings, "join behind itself", place, source=source)
             return
     always = _Tokens(graph, id, conditional=False)
     perhaps = _Tokens(graph, id, conditional=True)
@@ -79,11 +74,9 @@ def _join_all(scope: Scope, step: Step, place: Path, findings: Findings) -> None
             if always.apart(one, other):
                 continue
             if perhaps.apart(one, other):
-                message = f'"{one}" and "{other}" are split by conditions: one may never arrive'
-                findings.add("HS211", place, message, cure)
+                refuse(findings, "join of a conditional split", place, one=one, other=other)
             else:
-                message = f'"{one}" and "{other}" exclude each other: only one of them arrives'
-                findings.add("HS211", place, message, "say `join: any`")
+                refuse(findings, "join of alternatives", place, one=one, other=other)
             return
 
 
@@ -129,9 +122,5 @@ def _meetings(scope: Scope, split: Step, findings: Findings) -> None:
     }
     for index, step in enumerate(scope.steps):
         if step.id in (meeting or common):
-            findings.add(
-                "HS212",
-                (*scope.step_path(index), "id"),
-                f'two tokens of the split at "{split.id}" may arrive at "{step.id}"',
-                "say `join: all` to wait for both, `join: any` to run for each",
-            )
+            place = (*scope.step_path(index), "id")
+            refuse(findings, "meeting without join", place, split=split.id, step=step.id)

@@ -11,14 +11,15 @@ def may_precede(scope: Scope, earlier: str, id: str) -> bool:
 
     In a DAG it must: any step but those that `id` needs, directly or not, may still run by then,
     and to read it would be a race. In a state machine it lies on a way to `id`, or on another way
-    of the same `split: all`; after the definition's `on_error` it may be any step.
+    of the same `split: all`; after the definition's `on_error`, or what a handler triggers, it may
+    be any step.
     """
     graph = scope.graph
     if graph.leads(earlier, id):
         return True
     if scope.notation == "dag":
         return False
-    recovered = any(start == id or graph.leads(start, id) for start in scope.recoveries)
+    recovered = any(start == id or graph.leads(start, id) for start in scope.entries)
     return recovered or _beside(graph, earlier, id)
 
 

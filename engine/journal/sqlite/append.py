@@ -11,31 +11,34 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from ...identity import ExecutionKey
-from ..admission import check_position, conflicts_in
-from ..protocol import Append, AppendResult, ExecutionRow, ShardBatch
+from ..admission import check_position, conflicts_in, heard
+from ..protocol import Append, AppendResult, BusEvent, ExecutionRow, ShardBatch, TaskRow
 from .bulk import Bulk
+from .bus import Subscription, publish, set_subscriptions
+from .known import Known, find_executions
 from .schema import POSITION_BITS
+from .tasks import put_tasks
 
 KNOWN_MAX: Final = 20_000
 """Executions remembered, about 600 bytes each: those in motion; others are looked up."""
 
 _PUT_EXECUTION: Final = Bulk(
     "INSERT INTO executions (number, namespace, id, shard, definition, version, status, run, busy,"
-    " wake_at_ms, created_at_ms, ended_at_ms, failure_type, failure_message, tags)"
-    " VALUES {rows} ON CONFLICT (number) DO UPDATE SET status = excluded.status,"
+    " wake_at_ms, created_at_ms, ended_at_ms, failure_type, failure_message, tags,"
+    " awaits) VALUES {rows} ON CONFLICT (number) DO UPDATE SET status = excluded.status,"
     " run = excluded.run, busy = excluded.busy, wake_at_ms = excluded.wake_at_ms,"
     " ended_at_ms = excluded.ended_at_ms, failure_type = excluded.failure_type,"
     " failure_message = excluded.failure_message",
-    columns=15,
+    columns=16,
 )
 # Rare, and kept apart: setting them would write their index again in every commit.
 _DESCRIBE_EXECUTION: Final = (
-    "UPDATE executions SET definition = ?, version = ?, tags = ? WHERE number = ?"
+    "UPDATE executions SET definition = ?, version = ?, tags = ?, awaits = ? WHERE number = ?"
 )
 _INSERT_EVENT: Final = Bulk(
     "INSERT INTO events (place, execution, seq, body) VALUES {rows}", columns=4
@@ -72,71 +75,7 @@ _FIND_SHARDS: Final = Bulk(
     " WHERE name IN ({rows})",
     columns=1,
 )
-_FIND_EXECUTIONS: Final = Bulk(
-    "SELECT json_group_array(json_array(executions.namespace, executions.id, shards.name,"
-    " executions.number, (SELECT max(seq) FROM events WHERE execution = executions.number),"
-    " status, definition, version, json(tags), created_at_ms))"
-    " FROM (VALUES {rows}) AS wanted"  # CROSS JOIN: in this order, by index
-    " CROSS JOIN executions ON namespace = wanted.column1 AND id = wanted.column2"
-    " CROSS JOIN shards ON shards.number = executions.shard",
-    columns=2,
-)
-
 _decode_shards: Final = msgspec.json.Decoder(list[tuple[str, int, int, int]]).decode
-
-
-class _Found(NamedTuple):
-    """What `_FIND_EXECUTIONS` says of an execution."""
-
-    namespace: str
-    id: str
-    shard: str
-    number: int
-    last_seq: int
-    status: str
-    definition: str
-    version: str
-    tags: dict[str, str] | None
-    created_at_ms: int
-
-
-_decode_executions: Final = msgspec.json.Decoder(list[_Found]).decode
-
-
-class _Known:
-    """An execution as the last append, or a query, left it."""
-
-    __slots__ = (
-        "created_at_ms",
-        "definition",
-        "epoch",
-        "last_seq",
-        "number",
-        "shard",
-        "status",
-        "tags",
-        "version",
-    )
-
-    def __init__(self, number: int, epoch: int, last_seq: int, shard: str) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.last_seq = last_seq
-        self.shard = shard
-
-    def describe(
-        self,
-        status: str,
-        definition: str,
-        version: str,
-        tags: Mapping[str, str],
-        created_at_ms: int,
-    ) -> None:
-        self.status = status
-        self.definition = definition
-        self.version = version
-        self.tags = tags
-        self.created_at_ms = created_at_ms
 
 
 class _Writes:
@@ -151,11 +90,25 @@ class _Writes:
         self.snapshots: dict[int, tuple[Any, ...]] = {}
         self.sent: list[tuple[Any, ...]] = []
         self.received: list[tuple[str]] = []
+        self.subscriptions: dict[Subscription, bool] = {}  # the last word on each
+        self.tasks: list[TaskRow] = []
+        self.published: list[BusEvent] = []
         self.counts: dict[tuple[str, str], int] = {}
 
     def count(self, namespace: str, status: str, change: int) -> None:
         name = (namespace, status)
         self.counts[name] = self.counts.get(name, 0) + change
+
+    def subscribe(
+        self, shard: int, key: ExecutionKey, before: tuple[str, ...], after: tuple[str, ...]
+    ) -> None:
+        """Other types of events are heard than before."""
+        if before == after:
+            return
+        for name in before:
+            self.subscriptions[shard, key.namespace, name, key.execution_id] = False
+        for name in after:
+            self.subscriptions[shard, key.namespace, name, key.execution_id] = True
 
     def run(self, connection: sqlite3.Connection) -> None:
         _PUT_EXECUTION.write(connection, list(self.rows.values()))
@@ -168,6 +121,12 @@ class _Writes:
         _PUT_SNAPSHOT.write(connection, list(self.snapshots.values()))
         _INSERT_MESSAGE.write(connection, self.sent)
         _DELETE_MESSAGE.write(connection, self.received)
+        if self.subscriptions:
+            set_subscriptions(connection, self.subscriptions)
+        if self.tasks:
+            put_tasks(connection, self.tasks)
+        if self.published:
+            publish(connection, self.published)
         counts = [(*name, change) for name, change in self.counts.items() if change]
         _COUNT.write(connection, counts)
 
@@ -176,7 +135,7 @@ class Appender:
     """Stores appends in the writer's transaction; lives in its thread."""
 
     def __init__(self) -> None:
-        self._known: dict[ExecutionKey, _Known] = {}  # the one used last is last
+        self._known: dict[ExecutionKey, Known] = {}  # the one used last is last
         self._next_number: int | None = None
 
     def forget(self) -> None:
@@ -226,19 +185,8 @@ class Appender:
                 known = self._known.get(append.key)
                 if known is None or known.epoch != epoch or known.shard != batch.shard:
                     unknown[append.key] = epoch
-        for cursor in _FIND_EXECUTIONS.run(connection, list(unknown)):
-            (text,) = cursor.fetchone()
-            for found in _decode_executions(text):
-                key = ExecutionKey(found.namespace, found.id)
-                known = _Known(found.number, unknown[key], found.last_seq, found.shard)
-                known.describe(
-                    found.status,
-                    found.definition,
-                    found.version,
-                    found.tags or {},
-                    found.created_at_ms,
-                )
-                self._known[key] = known
+        for key, known in find_executions(connection, unknown):
+            self._known[key] = known
 
     def _last_seq(self, shard: str, key: ExecutionKey) -> int:
         known = self._known.get(key)
@@ -290,6 +238,10 @@ class Appender:
                 )
             for id in append.received:
                 writes.received.append((id,))
+            if append.tasks:
+                writes.tasks += append.tasks
+            if append.published:
+                writes.published += append.published
         return batch.first_position + place - first_place
 
     def _create(
@@ -299,7 +251,7 @@ class Appender:
         append: Append,
         shard: int,
         epoch: int,
-    ) -> _Known:
+    ) -> Known:
         row = append.row
         assert row is not None  # check_batches
         if self._next_number is None:
@@ -311,25 +263,37 @@ class Appender:
         writes.count(row.key.namespace, row.status, 1)
         if row.tags:
             writes.tags += _tag_rows(row.key, row.tags, number, row.created_at_ms)
-        known = _Known(number, epoch, 0, row.shard)
-        known.describe(row.status, row.definition, row.version, row.tags, row.created_at_ms)
+        if row.awaits:
+            writes.subscribe(shard, row.key, (), heard(row))
+        known = Known(number, epoch, 0, row.shard)
+        known.describe(
+            row.status, row.definition, row.version, row.tags, row.awaits, row.created_at_ms
+        )
         return known
 
-    def _update(self, writes: _Writes, known: _Known, row: ExecutionRow, shard: int) -> None:
+    def _update(self, writes: _Writes, known: Known, row: ExecutionRow, shard: int) -> None:
         number, created_at_ms = known.number, known.created_at_ms  # fixed at creation
         writes.rows[number] = _row_values(number, shard, row, created_at_ms)
         if row.status != known.status:
             writes.count(row.key.namespace, known.status, -1)
             writes.count(row.key.namespace, row.status, 1)
+        if row.awaits or known.awaits:
+            writes.subscribe(shard, row.key, heard(known), heard(row))
         if row.tags != known.tags:
             old = _tag_rows(row.key, known.tags, number, created_at_ms)
             new = _tag_rows(row.key, row.tags, number, created_at_ms)
             writes.retagged.append((old, new))
-        elif row.version == known.version and row.definition == known.definition:
+        elif (
+            row.version == known.version
+            and row.definition == known.definition
+            and row.awaits == known.awaits
+        ):
             known.status = row.status
             return
-        writes.descriptions.append((row.definition, row.version, _tags_text(row), number))
-        known.describe(row.status, row.definition, row.version, row.tags, created_at_ms)
+        writes.descriptions.append(
+            (row.definition, row.version, _tags_text(row), _awaits_text(row), number)
+        )
+        known.describe(row.status, row.definition, row.version, row.tags, row.awaits, created_at_ms)
 
     def _bound(self) -> None:
         while len(self._known) > KNOWN_MAX:
@@ -364,11 +328,16 @@ def _row_values(number: int, shard: int, row: ExecutionRow, created_at_ms: int) 
         row.failure_type,
         row.failure_message,
         _tags_text(row),
+        _awaits_text(row),
     )
 
 
 def _tags_text(row: ExecutionRow) -> str | None:
     return msgspec.json.encode(row.tags).decode() if row.tags else None
+
+
+def _awaits_text(row: ExecutionRow) -> str | None:
+    return msgspec.json.encode(row.awaits).decode() if row.awaits else None
 
 
 def _tag_rows(

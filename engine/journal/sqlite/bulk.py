@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Final
 
 ROWS_MAX: Final = 128
-"""Rows of one statement; a power of two. Fifteen columns of them stay far below SQLite's bound."""
+"""Rows of one statement; a power of two. Sixteen columns of them stay far below SQLite's bound."""
 
 
 class Bulk:
@@ -41,6 +41,8 @@ class Bulk:
             start += count
 
     def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute for all rows."""
+        """Execute for all rows; most often there are none."""
+        if not rows:
+            return
         for _ in self.run(connection, rows):
             pass

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,7 @@ from ...identity import ExecutionKey
 from ..admission import check_batches
 from ..protocol import (
     AppendResult,
+    BusEvent,
     Claim,
     DefinitionRow,
     ExecutionPage,
@@ -30,20 +32,20 @@ from ..protocol import (
     ShardBatch,
     ShardRow,
     StoredExecution,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
 )
-from . import (
-    definitions,
-    ownership,
-    reads,
-    schema,
-    visibility,
-)
+from . import bus, definitions, ownership, reads, schema, tasks, visibility
 from .append import Appender
 from .commit import Committer, ReadTransactions
-from .connections import BUSY_S, connect_reader, connect_writer, prepare_writer
+from .connections import BUSY_S, connect_reader, connect_writer, lay_out_log, prepare_writer
 from .faults import translated, unusable_path
 from .lock import FileLock, this_process
 from .threads import ServiceThread
+
+_PURGE_PART: Final = 1_000
+"""Events that one transaction deletes: a few milliseconds of the writer's time."""
 
 
 class SqliteReader:
@@ -93,6 +95,36 @@ class SqliteReader:
         self, shard: str, *, after: Message | None = None, limit: int = 1_000
     ) -> Sequence[Message]:
         return await self._reader.call(lambda db: reads.outgoing(db, shard, after, limit))
+
+    async def bus(
+        self, *, after_position: int, limit: int = 1_000
+    ) -> Sequence[tuple[int, BusEvent]]:
+        return await self._reader.call(lambda db: bus.bus(db, after_position, limit))
+
+    async def bus_end(self) -> int:
+        return await self._reader.call(bus.bus_end)
+
+    async def bus_cursor(self, shard: str) -> int:
+        return await self._reader.call(lambda db: bus.bus_cursor(db, shard))
+
+    async def awaiting(
+        self,
+        shard: str,
+        *,
+        namespace: str,
+        name: str,
+        after: ExecutionKey | None = None,
+        limit: int = 1_000,
+    ) -> Sequence[ExecutionKey]:
+        return await self._reader.call(
+            lambda db: bus.awaiting(db, shard, namespace, name, after, limit)
+        )
+
+    async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None:
+        return await self._reader.call(lambda db: tasks.get_task(db, key, task_id))
+
+    async def list_tasks(self, query: TaskQuery) -> TaskPage:
+        return await self._reader.call(lambda db: tasks.list_tasks(db, query))
 
     async def get_definition(
         self, namespace: str, id: str, version: str | None = None
@@ -161,6 +193,21 @@ class SqliteJournal(SqliteReader):
     async def claim(self, shard: str, *, owner: str, after_epoch: int) -> Claim | None:
         return await self._writer.call(lambda db: ownership.claim(db, shard, owner, after_epoch))
 
+    async def publish(self, events: Sequence[BusEvent]) -> None:
+        await self._writer.call(lambda db: bus.publish(db, events))
+
+    async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
+        return await self._writer.call(lambda db: bus.advance_bus(db, shard, epoch, position))
+
+    async def purge_bus(self, *, before_ms: int) -> int:
+        """In parts: commits of others go between, whose callers would wait for all of it."""
+        total = 0
+        while True:
+            count = await self._writer.call(lambda db: bus.purge_part(db, before_ms, _PURGE_PART))
+            total += count
+            if count < _PURGE_PART:
+                return total
+
     async def put_definition(self, definition: DefinitionRow) -> DefinitionRow:
         return await self._writer.call(lambda db: definitions.put_definition(db, definition))
 
@@ -177,6 +224,7 @@ def open_sqlite(
     deployment_id: str | None = None,
     shard_count: int = 16,
     busy_s: float = BUSY_S,
+    log_ahead: bool = False,
 ) -> SqliteJournal:
     """Open a journal for writing, creating file and folders as needed; blocks.
 
@@ -185,6 +233,8 @@ def open_sqlite(
         deployment_id: whose journal it must be; a new one is given this id, or a drawn one.
         shard_count: of a new journal; one that exists keeps its own.
         busy_s: how long a commit waits for a lock that some other program holds.
+        log_ahead: lay out the log's room now (18 MiB), so that the first commits are as quick as
+            the later ones; for those who open it for long.
 
     Raises:
         JournalLocked: another process writes it, or it is another deployment's.
@@ -212,6 +262,8 @@ def open_sqlite(
         schema.write_holder(writing, msgspec.json.encode(holder).decode())
         reading = connect_reader(path, busy_s=busy_s)
         connections.append(reading)
+        if log_ahead:
+            lay_out_log(path)
         return SqliteJournal(writing=writing, reading=reading, info=info, path=path, lock=lock)
     except BaseException as error:
         for connection in connections:

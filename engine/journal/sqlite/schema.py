@@ -7,6 +7,11 @@
 - `status_counts` is kept with the rows: counting a million executions would take a second.
 - Two indexes of executions are partial, since most executions have ended: who is busy or waits for
   an instant is a small set, and finishing leaves it.
+- `subscriptions` has a row for each type that an execution which has not ended awaits, in the order
+  in which `awaiting` pages; `executions.awaits` is what its row says, also when it has ended.
+- `bus` loses its oldest events to retention; the fact `bus_end` then says where positions go on.
+- `task_people` has the status and the instant of its task, so that what is open for somebody is
+  one walk, however much he has done already.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from ...errors import FormatMismatch, JournalLocked, JournalUnavailable
 from ...ids import new_id
 from ..protocol import JournalInfo
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Raised when an older release could not read, or would damage, what this one writes."""
 
 APPLICATION_ID: Final = 0x48454C49  # "HELI": tells our files from other SQLite databases
@@ -37,7 +42,8 @@ CREATE TABLE shards (
     name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL,
     owner TEXT,
-    next_position INTEGER NOT NULL
+    next_position INTEGER NOT NULL,
+    bus_cursor INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE owners (
@@ -65,7 +71,8 @@ CREATE TABLE executions (
     ended_at_ms INTEGER,
     failure_type TEXT,
     failure_message TEXT,
-    tags TEXT
+    tags TEXT,
+    awaits TEXT
 ) STRICT;
 CREATE UNIQUE INDEX executions_by_key ON executions (namespace, id);
 CREATE INDEX executions_by_creation ON executions (namespace, created_at_ms);
@@ -114,6 +121,59 @@ CREATE TABLE messages (
     body BLOB NOT NULL,
     PRIMARY KEY (sender_shard, sent_at_ms, id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bus (
+    position INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    published_at_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX bus_by_id ON bus (namespace, id);
+CREATE INDEX bus_by_time ON bus (published_at_ms);
+
+CREATE TABLE subscriptions (
+    number INTEGER PRIMARY KEY,
+    shard INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    id TEXT NOT NULL,
+    UNIQUE (shard, namespace, name, id)
+) STRICT;
+
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    execution_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    step TEXT NOT NULL,
+    name TEXT,
+    point TEXT,
+    status TEXT NOT NULL,
+    assignees TEXT,
+    candidates TEXT,
+    claimed_by TEXT,
+    created_at_ms INTEGER NOT NULL,
+    deadline_at_ms INTEGER,
+    ended_at_ms INTEGER,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX tasks_by_key ON tasks (namespace, execution_id, task_id);
+CREATE INDEX tasks_by_creation ON tasks (namespace, created_at_ms);
+CREATE INDEX tasks_by_definition ON tasks (namespace, definition, created_at_ms);
+CREATE INDEX tasks_by_status ON tasks (namespace, status, created_at_ms);
+
+CREATE TABLE task_people (
+    namespace TEXT NOT NULL,
+    person TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    task INTEGER NOT NULL,
+    PRIMARY KEY (namespace, person, status, created_at_ms, task)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX task_people_by_task ON task_people (task);
 
 CREATE TABLE definitions (
     number INTEGER PRIMARY KEY,

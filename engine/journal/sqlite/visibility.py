@@ -19,11 +19,12 @@ ROW_COLUMNS: Final = (
     "executions.namespace, executions.id, shards.name, executions.definition, executions.version,"
     " executions.status, executions.run, executions.busy, executions.wake_at_ms,"
     " executions.created_at_ms, executions.ended_at_ms, executions.failure_type,"
-    " executions.failure_message, executions.tags"
+    " executions.failure_message, executions.tags, executions.awaits"
 )
 """What `row_from` reads, of `executions JOIN shards`."""
 
 _decode_tags: Final = msgspec.json.Decoder(dict[str, str]).decode
+_decode_awaits: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def row_from(values: Sequence[Any]) -> ExecutionRow:
@@ -43,6 +44,7 @@ def row_from(values: Sequence[Any]) -> ExecutionRow:
         failure_type,
         failure_message,
         tags,
+        awaits,
     ) = values
     return ExecutionRow(
         key=ExecutionKey(namespace, id),
@@ -58,6 +60,7 @@ def row_from(values: Sequence[Any]) -> ExecutionRow:
         failure_type=failure_type,
         failure_message=failure_message,
         tags={} if tags is None else _decode_tags(tags),
+        awaits=() if awaits is None else _decode_awaits(awaits),
     )
 
 

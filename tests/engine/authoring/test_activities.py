@@ -2,16 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.activities import (
     check_activities,
     entry_modules,
     inspect_activity,
 )
 from heliostat.engine.errors import DefinitionError
+from heliostat.engine.plan.numbering import custom_key
 
 MODULE = """
 from heliostat.engine.authoring.steps import Retry, step
@@ -162,6 +164,24 @@ def test_the_step_overrides_the_decorator_field_by_field(code: Path) -> None:
     assert over.resources.custom == {"disk": 3, "tpu": 4}
 
 
+def test_steps_of_inner_scopes_are_looked_at_and_our_own_functions_are_not(code: Path) -> None:
+    text = definition(
+        'id: b, steps: [{id: a, type: activity, activity: "shop:nothing_such"}], next: p',
+        "id: p, type: parallel, next: s, branches: "
+        '[{name: l, steps: [{id: x, type: activity, activity: "shop:marked"}]}]',
+        "id: s, type: script, language: shell, source: cat, next: h",
+        "id: h, type: service_call, url: https://x/",
+    )
+    parsed = parse_definition(text, "d.yaml")
+    with pytest.raises(DefinitionError) as caught:
+        check_activities(parsed, [code])
+    assert [(each.step, each.code) for each in caught.value.diagnostics] == [
+        ("a", "HS302"),
+        ("x", "HS304"),
+    ]
+    assert entry_modules(parsed) == ("shop",)
+
+
 def test_entry_modules_are_those_that_activities_name() -> None:
     text = definition(
         'id: a, type: activity, activity: "shop.orders:charge", next: b',
@@ -169,3 +189,30 @@ def test_entry_modules_are_those_that_activities_name() -> None:
         'id: c, type: activity, activity: "registered"',
     )
     assert entry_modules(parse_definition(text)) == ("shop.orders", "mail")
+
+
+class TestHandlers:
+    """The functions of custom actions are looked at as those of steps are."""
+
+    def handling(self, **custom: Any) -> Definition:
+        actions = [{"pause": {}}, {"custom": custom}]
+        return Definition.model_validate(
+            {
+                "id": "d",
+                "version": "1",
+                "steps": [{"id": "a", "type": "decision"}],
+                "handlers": [{"event": "refund", "actions": actions}],
+            }
+        )
+
+    def test_their_options_are_merged(self, code: Path) -> None:
+        definition = self.handling(activity="shop:marked", input={"order": 1})
+        options = check_activities(definition, [code])
+        assert options[custom_key(0, 1)].retry.max_attempts == 5
+        assert entry_modules(definition) == ("shop",)
+
+    def test_faults_are_told_with_their_place(self, code: Path) -> None:
+        with pytest.raises(DefinitionError) as caught:
+            check_activities(self.handling(activity="shop:marked"), [code])
+        (fault,) = caught.value.diagnostics
+        assert (fault.code, fault.field) == ("HS304", "handlers[0].actions[1].custom.activity")

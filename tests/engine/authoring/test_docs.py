@@ -7,15 +7,27 @@ import pytest
 from pydantic import BaseModel
 
 from heliostat.engine.authoring import bundle, not_built, parse_definition, yaml12
+from heliostat.engine.authoring.aliases import policies, words
 from heliostat.engine.authoring.checks.slots import DATA_FIELDS, EXPRESSION_FIELDS
 from heliostat.engine.authoring.diagnostics import ALL_CODES
 from heliostat.engine.authoring.fields import (
+    Action,
+    Alternative,
+    Custom,
     ErrorClause,
+    Escalation,
+    Handler,
+    InterventionPoint,
     NextClause,
+    Publication,
+    Recipient,
     ResourceNeeds,
     RetryPolicy,
+    Signalling,
+    Starting,
+    Triggering,
 )
-from heliostat.engine.authoring.model import STEP_TYPES, Definition
+from heliostat.engine.authoring.model import STEP_TYPES, Branch, Definition
 
 DOCS = Path(__file__).parents[3] / "docs"
 DEFINITIONS = (DOCS / "definitions.md").read_text(encoding="utf-8")
@@ -54,7 +66,27 @@ def test_every_field_is_in_a_table_with_its_class(model: type[BaseModel]) -> Non
             assert told[field] == ("data" if field == "fail" else expected), field
 
 
-@pytest.mark.parametrize("model", [ErrorClause, NextClause, RetryPolicy, ResourceNeeds])
+@pytest.mark.parametrize(
+    "model",
+    [
+        Action,
+        Alternative,
+        Branch,
+        Custom,
+        ErrorClause,
+        Escalation,
+        Handler,
+        InterventionPoint,
+        NextClause,
+        Publication,
+        Recipient,
+        ResourceNeeds,
+        RetryPolicy,
+        Signalling,
+        Starting,
+        Triggering,
+    ],
+)
 def test_every_part_of_a_field_is_named(model: type[BaseModel]) -> None:
     for field in model.model_fields:
         assert re.search(rf"\b{field}\b", DEFINITIONS), field
@@ -62,10 +94,16 @@ def test_every_part_of_a_field_is_named(model: type[BaseModel]) -> None:
 
 def test_everything_not_built_is_listed() -> None:
     _, _, told = DEFINITIONS.partition("## Not built yet")
-    names = {*not_built.STEP_TYPES, *not_built.DEFINITION_FIELDS, *not_built.STEP_FIELDS}
+    names = {*not_built.DEFINITION_FIELDS, *not_built.STEP_FIELDS}
     names |= {field for fields in not_built.OTHER_FIELDS.values() for field in fields}
-    names |= {f"{field}: {value}" for field, value in not_built.VALUES} | {"business_days"}
-    assert set(re.findall(r"`([^`]+)`", told)) - {"HS012"} == names
+    names |= {f"{field}: {value}" for field, value in not_built.VALUES} | {"per: deployment"}
+    assert set(re.findall(r"`([^`]+)`", told)) - {"HS012", "on_error"} == names
+
+
+def test_all_other_words_are_listed() -> None:
+    _, _, told = DEFINITIONS.partition("## Other words")
+    for word in (*policies.POLICIES, *words.ACTIONS):
+        assert f"`{word}`" in told, word
 
 
 def test_the_example_is_a_definition() -> None:

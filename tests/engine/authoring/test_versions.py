@@ -1,5 +1,7 @@
 """A stored version gives the same plan for ever, and says how another one differs."""
 
+from datetime import date
+
 import msgspec
 import pytest
 
@@ -13,9 +15,11 @@ from heliostat.engine.authoring.versions import (
     plan_of,
     register,
 )
+from heliostat.engine.calendars import Calendar
 from heliostat.engine.journal.protocol import DefinitionRow
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.numbering import make_numbering
+from heliostat.engine.plan.plan import Child
 
 TEXT = """
 id: d
@@ -52,6 +56,42 @@ def test_plan_of_a_stored_row_is_the_plan_of_the_definition() -> None:
     )
     assert plan.steps[0].timeout_ms == 5_000
     assert plan.code == "abc"
+
+
+AROUND = """
+id: d
+version: "1"
+steps:
+  - {id: a, type: sub_workflow, workflow: w, deadline: {business_days: 1, calendar: nyse}, next: b}
+  - {id: b, steps: [{id: c, type: sub_workflow, workflow: w, version: "1"}]}
+"""
+NYSE = Calendar(name="nyse", holidays=frozenset({date(2030, 7, 4), date(2030, 1, 1)}))
+
+
+def test_children_and_calendars_are_those_of_the_registration() -> None:
+    version = register(parse_definition(AROUND), children={"a": "7"}, calendars={"nyse": NYSE})
+    again = decode(encode(version))
+    assert again == version
+    plan = plan_of(again)
+    children = {step.id: step.child for step in plan.steps if step.child is not None}
+    assert children == {
+        "a": Child(workflow="w", version="7"),
+        "c": Child(workflow="w", version="1"),
+    }
+    assert plan.calendars == {"nyse": NYSE}
+
+
+def test_another_child_or_calendar_is_other_content() -> None:
+    definition = parse_definition(AROUND)
+    one = register(definition, children={"a": "7"}, calendars={"nyse": NYSE})
+    newer = register(definition, children={"a": "8"}, calendars={"nyse": NYSE})
+    assert newer.content_hash != one.content_hash
+    assert '+    "a": "8"' in difference(one, newer)
+    moved = register(
+        definition, children={"a": "7"}, calendars={"nyse": Calendar(name="nyse", timezone="UTC")}
+    )
+    assert moved.content_hash != one.content_hash
+    assert "2030-07-04" in difference(one, moved)
 
 
 def test_same_content_has_the_same_hash_and_no_difference() -> None:

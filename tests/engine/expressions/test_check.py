@@ -154,8 +154,9 @@ def test_problems_of_data_have_places() -> None:
 
 def test_names_where_they_are_available() -> None:
     names = Names(has_item=True, has_output=True, has_error=True, has_event=True, has_secrets=True)
-    source = "[$.item, $.index, $.output, $.error.type, $.event.x, $.secrets.k]"
+    source = "[$.item, $.index, $.output, $.error.type, $.event.x]"
     assert check(parse_expression(source), names) == []
+    assert check(parse_expression("$.secrets.k"), names) == []
     (problem,) = check(parse_expression("$.error.typ"), names)
     assert problem.code == "HS102"
 
@@ -202,3 +203,40 @@ def test_types_of_expressions() -> None:
     assert rendered("$.vars.any") == "anything"
     assert JSON.kinds < ANY.kinds
     assert STRING.kinds < JSON.kinds
+
+
+def test_nothing_is_done_with_a_secret() -> None:
+    names = Names(has_secrets=True)
+    for passed in ("$.secrets.k", "Bearer ${ $.secrets.k }", "${ $.secrets.k }"):
+        assert check(parse_data(passed), names) == []
+    for operated in (
+        "upper($.secrets.k)",
+        "[$.secrets.k]",
+        "$.secrets.k default 1",
+        "x[?@.y == $.secrets.k]",
+    ):
+        source = operated if operated[0] != "x" else "$.input" + operated[1:]
+        problems = check(parse_data(f"a ${{ {source} }} b"), names)
+        assert [(each.code, each.message) for each in problems] == [
+            ("HS105", "a secret is passed on as it is, and cannot be operated on")
+        ]
+
+
+def test_only_those_have_items_or_an_order_of_completion_that_can() -> None:
+    names = Names(
+        steps={"each": JSON, "split": JSON, "one": JSON},
+        collections={"each": "items", "split": "branches", "one": None},
+    )
+
+    def told(source: str) -> list[str]:
+        return [each.message for each in check(parse_expression(source), names)]
+
+    assert told("$.steps.each.items[0].status") == []
+    assert told("$.steps.split.items[0].name + $.steps.split.finished[0]") == []
+    assert told("$.steps.each.items[0].name") == ["there is no 'name' here"]
+    assert told("$.steps.one.items") == [
+        "step 'one' has no items: it has neither `foreach` nor `branches`"
+    ]
+    assert told("$.steps.each.finished") == [
+        "step 'each' has no `finished`: only a step with `branches` has"
+    ]

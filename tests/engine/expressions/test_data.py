@@ -20,6 +20,7 @@ from heliostat.engine.expressions import (
     at_rest,
     parse_data,
     parse_expression,
+    parse_fields,
 )
 from heliostat.engine.values import Reference
 
@@ -194,3 +195,31 @@ def test_errors_survive_pickling() -> None:
         str(caught.value),
         caught.value.problems,
     )
+
+
+class TestFieldsPutTogether:
+    """A step's own fields as one mapping: some are data, some are constants."""
+
+    def test_constants_stand_as_they_are(self) -> None:
+        source = 'echo "${HOME} $.input.s $${x}"'
+        data = parse_fields(
+            {"env": {"N": "$.vars.n"}, "n": "${ $.vars.n + 1 }"}, {"source": source}
+        )
+        assert data.evaluate(CONTEXT) == {"env": {"N": 3}, "n": 4, "source": source}
+
+    def test_two_uuids_in_two_fields_differ(self) -> None:
+        data = parse_fields({"a": "${ uuid() }", "b": "${ uuid() }"}, {})
+        found = data.evaluate(CONTEXT)
+        assert found["a"] != found["b"]
+
+    def test_it_comes_back_from_pickle_and_compares_by_what_it_says(self) -> None:
+        data = parse_fields({"a": "$.vars.n"}, {"b": "${ $.vars.n }"})
+        again = pickle.loads(pickle.dumps(data))
+        assert again == data
+        assert again.evaluate(CONTEXT) == {"a": 3, "b": "${ $.vars.n }"}
+        assert data != parse_data({"b": "${ $.vars.n }", "a": "$.vars.n"})
+
+    def test_what_is_wrong_is_told_with_its_field(self) -> None:
+        with pytest.raises(DataProblems) as caught:
+            parse_fields({"url": "$.a +"}, {"source": "$.a +"})
+        assert [problem.path for problem in caught.value.problems] == [("url",)]

@@ -7,11 +7,17 @@
     > start {"n": 1}           a stimulus; lines below it are the kernel's answer
       step.completed a …       an event
       -> run a {"x": 1}        a command
+      => e.1-0-1-1 start …     a message to another execution
+      ~> order.paid {…}        an event for the bus
+      ?> approve Open ann      a human task as it is now
+      refused CONFLICT: …      why a request decided nothing
       = Waiting, wakes at 1s   the state thereafter
 
 Stimuli may begin with an instant: `> @1500ms returned a 3`, from the execution's start; without
-one it is that of the stimulus before. A step `a` means its oldest open visit and current attempt;
-`a:2` names the visit, `a!2` the attempt, `a[0]` the item.
+one it is that of the stimulus before. A step `a` means its oldest open visit and current attempt,
+in the outermost scope where there is one; `a@3` names the scope instance, `a:2` the visit, `a!2`
+the attempt, `a[0]` the item of a `foreach` in the root. Requests have the ids m1, m2, …; one that
+is sent again says which: `> signal#m1 …`.
 """
 
 from __future__ import annotations
@@ -27,12 +33,25 @@ from heliostat.engine.expressions.time import parse_duration
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.codec import decode_snapshot, encode_event, encode_snapshot, fold
 from heliostat.engine.kernel.commands import Command, RunStep
-from heliostat.engine.kernel.events import Activation, ExecutionEvent, Failure
+from heliostat.engine.kernel.events import (
+    Activation,
+    ExecutionEvent,
+    Failure,
+    Parent,
+    TaskFacts,
+)
+from heliostat.engine.kernel.messages import Outgoing, TaskView
 from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.state import ROOT, ExecutionState
 from heliostat.engine.kernel.stimuli import (
     AnyStimulus,
     Cancel,
+    ChildEnded,
+    EventArrived,
+    Pause,
+    Resume,
+    Retry,
+    Signal,
     Start,
     StepLost,
     StepRaised,
@@ -40,6 +59,7 @@ from heliostat.engine.kernel.stimuli import (
     StepStopped,
     StepTimedOut,
     TakenOver,
+    TaskAction,
     Woke,
 )
 from heliostat.engine.plan.compile import compile_plan
@@ -48,8 +68,11 @@ from heliostat.engine.simulator import EPOCH_MS
 from heliostat.engine.simulator.invariants import check_equal, check_state
 from heliostat.engine.values import Reference, to_json
 
-_LINE = re.compile(r"> (?:@(?P<at>\S+) )?(?P<verb>[a-z_]+) ?(?P<rest>.*)")
-_STEP = re.compile(r"(?P<id>\w+)(?:\[(?P<index>\d+)\])?(?::(?P<visit>\d+))?(?:!(?P<attempt>\d+))?")
+_LINE = re.compile(r"> (?:@(?P<at>\S+) )?(?P<verb>[a-z_]+)(?:#(?P<id>\w+))? ?(?P<rest>.*)")
+_STEP = re.compile(
+    r"(?P<id>[\w.]*\w)(?:@(?P<scope>\d+))?(?:\[(?P<index>\d+)\])?"
+    r"(?::(?P<visit>\d+))?(?:!(?P<attempt>\d+))?"
+)
 
 
 def rewritten(text: str) -> str:
@@ -67,6 +90,8 @@ class _Player:
         self.state = ExecutionState()
         self.replay = ExecutionState()
         self.now_ms = EPOCH_MS
+        self.requests = 0
+        self.message_id = ""
 
     def answer(self, line: str) -> list[str]:
         if line.startswith("# "):
@@ -80,6 +105,8 @@ class _Player:
             assert state is not None
             self.state = state
             return []
+        self.requests += found["id"] is None
+        self.message_id = found["id"] or f"m{self.requests}"
         stimulus = getattr(self, f"_{found['verb']}")(found["rest"])
         decision = settle(self.plan, self.state, stimulus)
         fold(self.plan, [encode_event(event) for event in decision.events], self.replay)
@@ -92,6 +119,13 @@ class _Player:
             else answer
         )
         answer += [f"  -> {self._command(command)}" for command in decision.commands]
+        answer += [f"  => {self._message(message)}" for message in decision.messages]
+        answer += [
+            f"  ~> {event.name} {self._value('', event.data)}" for event in decision.published
+        ]
+        answer += [f"  ?> {self._task_view(task)}" for task in decision.tasks]
+        if decision.refused is not None:
+            answer.append(f"  refused {decision.refused.code}: {decision.refused.message}")
         return [*(answer or ["  nothing"]), f"  = {self._status()}"]
 
     # -- stimuli
@@ -131,7 +165,59 @@ class _Player:
         return Woke(now_ms=self.now_ms)
 
     def _cancel(self, rest: str) -> AnyStimulus:
-        return Cancel(now_ms=self.now_ms, message_id="m1", reason=rest or None)
+        return Cancel(now_ms=self.now_ms, message_id=self.message_id, reason=rest or None)
+
+    def _pause(self, rest: str) -> AnyStimulus:
+        return Pause(now_ms=self.now_ms, message_id=self.message_id, reason=rest or None)
+
+    def _resume(self, rest: str) -> AnyStimulus:
+        return Resume(now_ms=self.now_ms, message_id=self.message_id)
+
+    def _retry(self, rest: str) -> AnyStimulus:
+        return Retry(now_ms=self.now_ms, message_id=self.message_id, from_step=rest or None)
+
+    def _signal(self, rest: str) -> AnyStimulus:
+        name, _, data = rest.partition(" ")
+        value = _read(data) if data else None
+        return Signal(now_ms=self.now_ms, message_id=self.message_id, name=name, data=value)
+
+    def _event_arrived(self, rest: str) -> AnyStimulus:
+        name, _, data = rest.partition(" ")
+        return EventArrived(
+            now_ms=self.now_ms,
+            event_id=self.message_id,
+            name=name,
+            data=_read(data) if data else None,
+            published_at_ms=self.now_ms,
+        )
+
+    def _child_ended(self, rest: str) -> AnyStimulus:
+        step, status, *value = rest.split(" ", 2)
+        failure = None
+        if status == "Failed":
+            failure = Failure(type=value[0], message="said so", mro=(value[0], "Exception"))
+        return ChildEnded(
+            now_ms=self.now_ms,
+            message_id=self.message_id,
+            at=self._at(step),
+            status=status,  # type: ignore[arg-type]  # of a transcript that is compared
+            output=_read(value[0]) if status == "Completed" and value else None,
+            failure=failure,
+        )
+
+    def _task(self, rest: str) -> AnyStimulus:
+        step, verb, user, *data = rest.split(" ", 3)
+        given = _read(data[0]) if data else None
+        return TaskAction(
+            now_ms=self.now_ms,
+            message_id=self.message_id,
+            at=self._at(step),
+            verb=verb.removesuffix("!"),  # type: ignore[arg-type]
+            user=user,
+            assignees=tuple(given or ()) if verb == "assign" else (),
+            data=None if verb == "assign" else given,
+            force=verb.endswith("!"),
+        )
 
     def _taken_over(self, rest: str) -> AnyStimulus:
         known = frozenset(self._at(step) for step in rest.split())
@@ -149,6 +235,12 @@ class _Player:
                 if visit.step == number and visit.items is not None
             )
             scope, visit = items.first_scope + int(found["index"]), 1
+        elif found["scope"]:
+            scope = int(found["scope"])
+        else:
+            scopes = sorted(self.state.scopes.values(), key=lambda each: each.number)
+            having = (each for each in scopes if any(step == number for step, _ in each.active))
+            scope = next((each.number for each in having if each.plan_scope is not None), ROOT)
         active = self.state.scopes[scope].active if scope in self.state.scopes else {}
         if not visit:
             visit = min((v for step, v in active if step == number), default=1)
@@ -187,6 +279,12 @@ class _Player:
                 return f"{at}{self._fields(value, without)}"
             case Failure():
                 return f"({self._fields(value, set()).strip()})"
+            case Parent():
+                return f"{value.execution_id} {self._address(value.at)} depth {value.depth}"
+            case TaskFacts():
+                return f"({self._fields(value, set()).strip()})"
+            case tuple() if name == "skipped":
+                return ",".join(self.plan.steps[each].id for each in value)
             case tuple() if name == "taken":
                 return ",".join(map(self._edge, value))
             case tuple() if name == "mro":
@@ -225,6 +323,17 @@ class _Player:
             alone = " alone" if command.alone else ""
             return f"run {at}{alone} {self._value('', command.input)}"
         return f"stop {at} within {_seconds(command.grace_ms)}"
+
+    def _message(self, message: Outgoing) -> str:
+        tag = str(type(message.body).__struct_config__.tag)
+        return f"{message.receiver} {tag}{self._fields(message.body, set())}"
+
+    def _task_view(self, task: TaskView) -> str:
+        people = ",".join((*task.assignees, *task.candidates))
+        claimed = f" claimed by {task.claimed_by}" if task.claimed_by else ""
+        due = f" until {self._instant(task.deadline_at_ms)}" if task.deadline_at_ms else ""
+        why = f" because of {task.failure.type}" if task.failure else ""
+        return f"{self._address(task.at)} {task.status} for {people}{claimed}{due}{why}"
 
     def _status(self) -> str:
         state = self.state

@@ -75,3 +75,52 @@ def test_gaps_and_later_formats_are_refused() -> None:
         Numbering(scopes={"": 0}, steps={"a": 1}, edges={})
     with pytest.raises(ValueError, match="stored by a later one"):
         Numbering(scopes={"": 0}, steps={"a": 0}, edges={}, format=2)
+
+
+def test_scopes_are_numbered_outer_before_inner_and_their_steps_with_them() -> None:
+    numbering = make_numbering(parse_definition(NESTED))
+    assert numbering.scopes == {
+        "": 0,
+        "a": 1,
+        "b": 2,
+        "p.l": 3,
+        "p.r": 4,
+        "handlers.0.actions.1": 5,
+    }
+    assert list(numbering.steps) == ["a", "p", "x", "b", "y", "l", "r", "handlers.0.actions.1"]
+    assert list(numbering.edges) == ["a.next.0", "x.next.0", "y.on_error.0", ".on_error.0"]
+
+
+def test_a_stored_numbering_of_scopes_wins_too() -> None:
+    definition = parse_definition(NESTED)
+    made = make_numbering(definition)
+    stored = Numbering(
+        scopes={key: 5 - number for key, number in made.scopes.items() if number}
+        | {"": 0, "handlers.0.actions.1": 5},
+        steps={key: len(made.steps) - 1 - number for key, number in made.steps.items()},
+        edges=made.edges,
+    )
+    plan = compile_plan(definition, numbering=stored)
+    assert [scope.number for scope in plan.scopes] == [0, 1, 2, 3, 4, 5]
+    assert [plan.steps[number].id for number in plan.scopes[1].steps] == ["r"]
+    assert plan.steps[plan.step_by_id["p"]].scopes == (stored.scopes["p.l"], stored.scopes["p.r"])
+    assert plan.handlers[0].actions[1].scope == 5
+
+
+NESTED = """
+id: d
+version: "1"
+handlers: [{event: e, actions: [{pause: {}}, {custom: {activity: 'm:f'}}]}]
+steps:
+  - id: a
+    steps:
+      - {id: x, type: decision, next: b}
+      - {id: b, steps: [{id: y, type: decision, on_error: [{next: end}]}]}
+    next: p
+  - id: p
+    type: parallel
+    branches:
+      - {name: l, steps: [{id: l, type: decision}]}
+      - {name: r, steps: [{id: r, type: decision}]}
+on_error: [{next: p}]
+"""

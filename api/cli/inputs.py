@@ -1,0 +1,85 @@
+"""Values on the command line: JSON, a file with it, stdin; and `KEY=VALUE` pairs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from heliostat.engine.errors import InputError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+METAVAR: Final = "JSON|@FILE|-"
+
+
+def data_option(*names: str, help: str) -> Callable[[Command], Command]:
+    """An option whose value is a JSON value, read by `read_value`."""
+    return click.option(*names, metavar=METAVAR, help=help)
+
+
+def read_value(text: str | None, option: str) -> Any:
+    """JSON, `@file` with JSON or YAML, or `-` for JSON on stdin; absent, null.
+
+    Raises:
+        InputError: it cannot be read; names `option` or the file, and the place.
+    """
+    if text is None:
+        return None
+    if text == "-":
+        return _parsed(sys.stdin.read(), "stdin")
+    if not text.startswith("@"):
+        return _parsed(text, option)
+    path = Path(text[1:])
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the input file {str(path)!r} cannot be read: {error}") from error
+    return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
+
+
+def read_input(text: str | None) -> Any:
+    """`read_value` of `--input`."""
+    return read_value(text, "--input")
+
+
+def read_tags(pairs: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` options as a mapping; raises `InputError`."""
+    tags = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--tag {pair!r} is not KEY=VALUE")
+        tags[key] = value
+    return tags
+
+
+def _yaml(text: str, path: Path) -> Any:
+    """As definitions are read: YAML 1.2, every fault with its place."""
+    from heliostat.engine.authoring import yaml12
+    from heliostat.engine.authoring.diagnostics import Findings
+    from heliostat.engine.authoring.source import Source
+
+    source = Source(path.name, text)
+    findings = Findings(path.name, None, source)
+    value = None
+    with suppress(yaml12.Unreadable):  # then the findings say why
+        value = yaml12.read(source, findings)
+    if findings:
+        faults = "\n".join(str(fault) for fault in findings.all())
+        raise InputError(f"the input file {str(path)!r} cannot be used:\n{faults}")
+    return value
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{source} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error

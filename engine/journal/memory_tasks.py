@@ -1,0 +1,67 @@
+"""The human tasks of a journal in dictionaries."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..identity import ExecutionKey
+from .paging import Cursor, check_query
+from .protocol import TaskPage, TaskQuery, TaskRow
+
+
+@dataclass(slots=True)
+class _Task:
+    row: TaskRow
+
+
+class MemoryTasks:
+    """Tasks by name, and in the order of their creation."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[ExecutionKey, str], _Task] = {}
+        self._newest_last: list[tuple[Cursor, _Task]] = []
+
+    def put(self, row: TaskRow) -> None:
+        """Enter a row in place of the one that the task has."""
+        task = self._tasks.get((row.key, row.task_id))
+        if task is not None:
+            task.row = replace(row, created_at_ms=task.row.created_at_ms)
+            return
+        task = _Task(row)
+        self._tasks[row.key, row.task_id] = task
+        cursor = Cursor(row.created_at_ms, len(self._tasks))
+        insort(self._newest_last, (cursor, task), key=lambda entry: entry[0])
+
+    def get(self, key: ExecutionKey, task_id: str) -> TaskRow | None:
+        task = self._tasks.get((key, task_id))
+        return None if task is None else task.row
+
+    def list(self, query: TaskQuery) -> TaskPage:
+        begin = check_query(query)
+        found = [
+            (cursor, task.row)
+            for cursor, task in reversed(self._newest_last)
+            if (begin is None or cursor < begin) and _matches(query, task.row)
+        ]
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        return TaskPage(
+            rows=tuple(row for _, row in page),
+            next_cursor=page[-1][0].encode() if more else None,
+        )
+
+
+def _matches(query: TaskQuery, row: TaskRow) -> bool:
+    return (
+        row.key.namespace == query.namespace
+        and (query.execution_id is None or row.key.execution_id == query.execution_id)
+        and (query.definition is None or row.definition == query.definition)
+        and (not query.status or row.status in query.status)
+        and (
+            query.person is None
+            or query.person in (*row.assignees, *row.candidates, row.claimed_by)
+        )
+    )

@@ -1,0 +1,52 @@
+"""What a definition means, told a second time: a naive reading of the semantics, as coroutines.
+
+It walks the definition as it is written; there are no events, no states, no plans. A token is a
+task, a scope waits for its tasks, to withdraw is to throw `Cancelled` into them. Shared with the
+kernel are the expression language and the script of outcomes, nothing else.
+
+Where a definition's result depends on the order of things at one instant, `interpret` draws it from
+a seed: any of the results so reached is right. Attempts take the virtual time that the script says,
+so everything else that races (timers, deadlines, joins, semaphores) has one result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from heliostat.engine.simulator import EPOCH_MS
+from tests.simulation.reference.execution import Run
+from tests.simulation.reference.words import STEPS_MAX, Ended, Outcomes, Told, Undetermined
+from tests.simulation.ticks import Loop
+
+__all__ = ["Ended", "Told", "Undetermined", "interpret"]
+
+
+def interpret(
+    tree: dict[str, Any],
+    input: Any,
+    outcomes: Outcomes,
+    told: Sequence[Told] = (),
+    *,
+    seed: int | None = None,
+) -> Ended:
+    """The end of an execution; `seed` draws the order of what happens at one instant.
+
+    None: what is begun goes first, -1: it goes last.
+    """
+    drawn = seed is not None and seed >= 0
+    loop = Loop(Random(seed) if drawn else None, EPOCH_MS, deep=seed is None)
+    run = Run(loop, tree, input, outcomes)
+    for each in told:
+        loop.spawn(run.outside(each))
+    try:
+        loop.run(STEPS_MAX)
+    except RuntimeError as error:
+        raise Undetermined(str(error)) from None
+    if run.whole.error is not None:
+        raise run.whole.error
+    if not run.whole.done:
+        return Ended("going on", None, 0, run.calls)
+    status, output = run.whole.value
+    return Ended(status, output, run.ended_ms - EPOCH_MS, run.calls)
