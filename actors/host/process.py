@@ -70,7 +70,6 @@ class HostProcess(ExecutionHost):
             settings.journal_path,
             deployment_id=settings.deployment,
             shard_count=settings.shard_count,
-            log_ahead=True,
         )
 
     async def _call_host(self, name: str, body: bytes) -> bytes:

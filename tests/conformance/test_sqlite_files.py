@@ -32,7 +32,6 @@ from heliostat.engine.journal.protocol import (
     ShardBatch,
 )
 from heliostat.engine.journal.sqlite import SqliteJournal, open_sqlite, open_sqlite_readonly
-from heliostat.engine.journal.sqlite.connections import LOG_BYTES_AHEAD
 
 NOBODY = 65_534
 
@@ -278,23 +277,6 @@ class TestFullDisk:
         page = await reader.list_executions(ExecutionQuery(namespace="default"))
         assert [row.key.execution_id for row in page.rows] == ["b", "c", "a"]
         await reader.close()
-
-
-async def test_a_log_laid_out_ahead_is_overwritten_and_read_after_a_crash(tmp_path: Path) -> None:
-    path, crashed = tmp_path / "journal.db", tmp_path / "crashed" / "journal.db"
-    crashed.parent.mkdir()
-    journal = open_sqlite(path, shard_count=1, log_ahead=True)
-    await journal.claim("0", owner="me", after_epoch=0)
-    log = path.with_name("journal.db-wal")
-    assert log.stat().st_size == LOG_BYTES_AHEAD
-    await append(journal, "a", 1)
-    assert log.stat().st_size == LOG_BYTES_AHEAD, "nothing was added to it"
-    for suffix in ("", "-wal"):  # no index: it is made from what the log holds
-        shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
-    await journal.close()
-    again = open_sqlite(crashed, log_ahead=True)
-    assert await listed(again) == ["a"]
-    await again.close()
 
 
 class TestFailingDisk:

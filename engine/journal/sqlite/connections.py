@@ -8,7 +8,6 @@ process and not an error.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +21,6 @@ _WRITER_CACHE_KIB: Final = 64 * 1024
 _READER_CACHE_KIB: Final = 16 * 1024
 _CHECKPOINT_PAGES: Final = 4_000
 """The log is copied into the file about every 16 MiB: pages written often are copied once."""
-LOG_BYTES_AHEAD: Final = (_CHECKPOINT_PAGES + 500) * (PAGE_BYTES + 24)
-"""The length that the log comes to before it is begun again: that of its frames, and a commit."""
 _LOG_BYTES_MAX: Final = 64 * 1024 * 1024
 """A log that grew beyond it under a long read is cut back afterwards."""
 
@@ -48,19 +45,6 @@ def prepare_writer(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
-
-
-def lay_out_log(path: Path) -> None:
-    """Give the log its length beforehand, for whoever waits for each commit: one that overwrites is
-    durable in half the time of one for which the file system must find room.
-
-    What lies behind the last frame says nothing to SQLite, here zeros as later older frames. It
-    keeps its locks elsewhere, so that the file may be opened and closed beside it.
-    """
-    with suppress(OSError), path.with_name(path.name + "-wal").open("r+b") as log:
-        missing = LOG_BYTES_AHEAD - log.seek(0, 2)
-        if missing > 0:
-            log.write(bytes(missing))
 
 
 def connect_reader(path: Path, *, busy_s: float = BUSY_S) -> sqlite3.Connection:

@@ -39,7 +39,7 @@ from ..protocol import (
 from . import bus, definitions, ownership, reads, schema, tasks, visibility
 from .append import Appender
 from .commit import Committer, ReadTransactions
-from .connections import BUSY_S, connect_reader, connect_writer, lay_out_log, prepare_writer
+from .connections import BUSY_S, connect_reader, connect_writer, prepare_writer
 from .faults import translated, unusable_path
 from .lock import FileLock, this_process
 from .threads import ServiceThread
@@ -224,7 +224,6 @@ def open_sqlite(
     deployment_id: str | None = None,
     shard_count: int = 16,
     busy_s: float = BUSY_S,
-    log_ahead: bool = False,
 ) -> SqliteJournal:
     """Open a journal for writing, creating file and folders as needed; blocks.
 
@@ -233,8 +232,6 @@ def open_sqlite(
         deployment_id: whose journal it must be; a new one is given this id, or a drawn one.
         shard_count: of a new journal; one that exists keeps its own.
         busy_s: how long a commit waits for a lock that some other program holds.
-        log_ahead: lay out the log's room now (18 MiB), so that the first commits are as quick as
-            the later ones; for those who open it for long.
 
     Raises:
         JournalLocked: another process writes it, or it is another deployment's.
@@ -262,8 +259,6 @@ def open_sqlite(
         schema.write_holder(writing, msgspec.json.encode(holder).decode())
         reading = connect_reader(path, busy_s=busy_s)
         connections.append(reading)
-        if log_ahead:
-            lay_out_log(path)
         return SqliteJournal(writing=writing, reading=reading, info=info, path=path, lock=lock)
     except BaseException as error:
         for connection in connections:
