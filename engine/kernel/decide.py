@@ -29,16 +29,7 @@ from heliostat.engine.kernel.events import (
     ScopesOpened,
     TaskAssigned,
 )
-from heliostat.engine.kernel.flow import (
-    NOTHING,
-    Result,
-    attempt_failed,
-    complete,
-    deadline_failure,
-    fail,
-    kept_result,
-    skip,
-)
+from heliostat.engine.kernel.flow import attempt_failed, complete, deadline_failure, fail, skip
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
 from heliostat.engine.kernel.looking import (
     close_items,
@@ -49,6 +40,7 @@ from heliostat.engine.kernel.looking import (
     settle_matters,
 )
 from heliostat.engine.kernel.policy import COUNTED_LOSSES_MAX, failure_of
+from heliostat.engine.kernel.result import NOTHING, Result, kept_result
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, TimerKind, Visit
 from heliostat.engine.kernel.stimuli import (
     Start,

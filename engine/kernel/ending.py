@@ -19,10 +19,11 @@ from heliostat.engine.kernel.events import (
     ExecutionRedirected,
     Failure,
 )
-from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail
+from heliostat.engine.kernel.flow import attempt_failed, complete, fail
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds, passes_on, record
 from heliostat.engine.kernel.messages import TellChildEnded
 from heliostat.engine.kernel.policy import failure_of, matching
+from heliostat.engine.kernel.result import Result
 from heliostat.engine.kernel.state import ROOT, ScopeState, Settled
 from heliostat.engine.kernel.turn import Turn
 from heliostat.engine.kernel.visits import is_side, owner_of

@@ -7,10 +7,7 @@ of them has, the step settles as a whole, by the same functions.
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
-from msgspec import Struct
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.expressions import Data
@@ -28,7 +25,6 @@ from heliostat.engine.kernel.events import (
     AttemptFailed,
     Failure,
     RegionCanceling,
-    StepCompleted,
     StepFailed,
     StepSkipped,
     TaskOpened,
@@ -36,63 +32,14 @@ from heliostat.engine.kernel.events import (
 from heliostat.engine.kernel.items import outcome_of
 from heliostat.engine.kernel.messages import TellSignal
 from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, retries
+from heliostat.engine.kernel.result import NOTHING, NOTHING_ASSIGNED, Result, completed
 from heliostat.engine.kernel.routing import NoWay, follow, route, tolerated
 from heliostat.engine.kernel.state import ScopeState, Settled, SettledStatus, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Turn
 from heliostat.engine.kernel.visits import is_item, owner_of
-from heliostat.engine.plan.plan import Edge, EdgeNumber, ErrorClause, StepNumber, StepPlan
+from heliostat.engine.plan.plan import Edge, ErrorClause, StepNumber, StepPlan
 from heliostat.engine.values import Value
-
-
-class Result(Struct, frozen=True, kw_only=True):
-    """What a visit completes with: a report's facts, or a value that the kernel made."""
-
-    output: Value = None
-    output_bytes: int = 0
-    extracts: dict[str, Value] | None = None
-    collected: bool = False
-    holds: bool = False  # `output` has `Held` leaves
-    message_id: str | None = None  # of what it came with
-    recovered: Failure | None = None
-    started_at_ms: int | None = None
-    elapsed_ms: int | None = None
-    runner: str | None = None
-    stdout: str | None = None
-    stderr: str | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing but an output that an attempt reported."""
-        return (
-            self.extracts is None
-            and not self.collected
-            and not self.holds
-            and self.message_id is None
-            and self.recovered is None
-            and self.stdout is None
-            and self.stderr is None
-        )
-
-
-NOTHING: Final = Result()
-
-
-def kept_result(visit: Visit) -> Result:
-    """What a visit has that waits, or waited, for the region that it cancels."""
-    kept = visit.kept
-    assert kept is not None
-    return Result(
-        output=kept.output,
-        output_bytes=kept.output_bytes,
-        extracts=kept.extracts,
-        collected=kept.collected,
-        recovered=kept.recovered,
-        started_at_ms=kept.started_at_ms,
-        elapsed_ms=kept.elapsed_ms,
-        runner=kept.runner,
-    )
-
 
 # -- completing
 
@@ -127,7 +74,7 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
     signals: list[tuple[str, TellSignal]] = []
     in_reach = True
     try:
-        assigned = appended = _NONE
+        assigned = appended = NOTHING_ASSIGNED
         if step.assign or step.append:
             assigned, appended = _assignments(step, at, context)
             longer = {name: [*context.vars[name], value] for name, value in appended.items()}
@@ -155,7 +102,7 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
         failure = Failure(type="NoWayOn", message=str(error), step=step.id)
         fail(turn, at, failure, result, output_allowed=False)
         return
-    event = _completed(
+    event = completed(
         turn,
         at,
         result,
@@ -171,57 +118,6 @@ def complete(turn: Turn, at: Address, result: Result) -> None:
     for receiver, body in signals:
         turn.send(receiver, body)
     turn.look_at(scope, out_of_reach=not in_reach)
-
-
-_NONE: Final[dict[str, Value]] = {}
-
-
-def _completed(
-    turn: Turn,
-    at: Address,
-    result: Result,
-    *,
-    assigned: dict[str, Value] = _NONE,
-    appended: dict[str, Value] = _NONE,
-    skipped: tuple[StepNumber, ...] = (),
-    taken: tuple[EdgeNumber, ...] = (),
-    activated: tuple[Activation, ...] = (),
-) -> StepCompleted:
-    """The event of a completion. Of the most frequent kind only what it says is passed on: the
-    fields that have their defaults would take as long as all the rest."""
-    if result.plain and not assigned and not appended and not skipped:
-        return StepCompleted(
-            at_ms=turn.now_ms,
-            at=at,
-            started_at_ms=result.started_at_ms,
-            elapsed_ms=result.elapsed_ms,
-            runner=result.runner,
-            output=result.output,
-            output_bytes=result.output_bytes,
-            taken=taken,
-            activated=activated,
-        )
-    return StepCompleted(
-        at_ms=turn.now_ms,
-        at=at,
-        started_at_ms=result.started_at_ms,
-        elapsed_ms=result.elapsed_ms,
-        runner=result.runner,
-        output=result.output,
-        output_bytes=result.output_bytes,
-        extracts=result.extracts,
-        collected=result.collected,
-        holds=result.holds,
-        message_id=result.message_id,
-        recovered=result.recovered,
-        stdout=result.stdout,
-        stderr=result.stderr,
-        assigned=assigned,
-        appended=appended,
-        skipped=skipped,
-        taken=taken,
-        activated=activated,
-    )
 
 
 def _assignments(
@@ -544,7 +440,7 @@ def _placed(failure: Failure, step: StepPlan, at: Address, scope: ScopeState) ->
 
 def _complete_item(turn: Turn, scope: ScopeState, at: Address, result: Result) -> None:
     parent, visit = owner_of(turn.state, scope)
-    turn.emit(_completed(turn, at, result, activated=_next_item(turn, parent, visit, completed=1)))
+    turn.emit(completed(turn, at, result, activated=_next_item(turn, parent, visit, completed=1)))
     turn.look_at_visit(parent, visit)
 
 

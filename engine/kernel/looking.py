@@ -13,8 +13,9 @@ from __future__ import annotations
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.ending import finish
 from heliostat.engine.kernel.events import Failure, JoinReopened, ScopeClosing
-from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail, kept_result
+from heliostat.engine.kernel.flow import attempt_failed, complete, fail
 from heliostat.engine.kernel.items import outcome_of
+from heliostat.engine.kernel.result import Result, kept_result
 from heliostat.engine.kernel.routing import out_of_reach, reopened_joins, stuck_join
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, Visit
 from heliostat.engine.kernel.stopping import stop_all

@@ -31,10 +31,11 @@ from heliostat.engine.kernel.events import (
     TaskClaimed,
     TaskReleased,
 )
-from heliostat.engine.kernel.flow import Result, attempt_failed, complete, fail, give_up
+from heliostat.engine.kernel.flow import attempt_failed, complete, fail, give_up
 from heliostat.engine.kernel.handlers import handle
 from heliostat.engine.kernel.looking import close_scope, settle_matters
 from heliostat.engine.kernel.restoring import fallen_visits
+from heliostat.engine.kernel.result import Result
 from heliostat.engine.kernel.state import ROOT, Buffered, Task, Visit
 from heliostat.engine.kernel.stimuli import (
     Cancel,
