@@ -6,7 +6,9 @@
     │   └── ConfigurationError        INVALID_CONFIGURATION  fix flag, file or variable
     ├── NotFound                      NOT_FOUND
     ├── Conflict                      CONFLICT
-    │   └── Duplicate                 DUPLICATE_ERROR        the id is taken by something else
+    │   ├── Duplicate                 DUPLICATE_ERROR        the id is taken by something else
+    │   ├── Dependency                DEPENDENCY_ERROR       something that goes on needs it
+    │   └── Unmapped                  UNMAPPED               a version lacks what it has
     ├── Overloaded                    OVERLOADED             try again later: nothing was accepted
     ├── Unreachable                   UNREACHABLE            no deployment answers
     │   └── ResultTimeout             RESULT_TIMEOUT         the caller's own wait ended
@@ -70,6 +72,19 @@ class InputError(HeliostatError):
 
     code = "INVALID_INPUT"
 
+    def __init__(self, text: str = "", details: object = None) -> None:
+        facts = (text,) if details is None else (text, details)
+        super().__init__(*facts)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The `field` that is at fault, where one is."""
+        facts = self.args[1] if len(self.args) > 1 else None
+        return facts if isinstance(facts, dict) else {}
+
 
 class ConfigurationError(InputError):
     """A flag, a configuration file or an environment variable has a value that cannot be used."""
@@ -104,6 +119,73 @@ class Duplicate(Conflict):
     """The id is taken by an execution or version with other content."""
 
     code = "DUPLICATE_ERROR"
+
+    def __init__(self, text: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text, dict(details or {}))
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Of a version, the `difference` from the one that is registered, in words."""
+        found: Mapping[str, Any] = self.args[1]
+        return found
+
+
+class Dependency(Conflict):
+    """A definition cannot be deleted while executions of it go on, or other definitions call it."""
+
+    code = "DEPENDENCY_ERROR"
+
+    def __init__(
+        self, name: str, executions: Sequence[str] = (), definitions: Sequence[str] = ()
+    ) -> None:
+        super().__init__(name, tuple(executions), tuple(definitions))
+        self.name = name
+        self.executions, self.definitions = tuple(executions), tuple(definitions)
+
+    def __str__(self) -> str:
+        needed = [
+            f"{what} {', '.join(map(repr, names))}"
+            for what, names in (
+                ("of it goes on", self.executions),
+                ("it is called by", self.definitions),
+            )
+            if names
+        ]
+        return (
+            f"definition {self.name!r} cannot be deleted: {'; '.join(needed)}; let the executions "
+            f"end, or cancel them, and delete what calls it first"
+        )
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return {
+            "name": self.name,
+            "executions": list(self.executions),
+            "definitions": list(self.definitions),
+        }
+
+
+class Unmapped(Conflict):
+    """An execution has something that the version it was to be moved to has no counterpart of."""
+
+    code = "UNMAPPED"
+
+    def __init__(self, text: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text, dict(details or {}))
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """`obstacles`: of each the `place` and the `reason`."""
+        found: Mapping[str, Any] = self.args[1]
+        return found
 
 
 class Overloaded(HeliostatError):
@@ -153,13 +235,26 @@ class ExpressionError(HeliostatError):
     code = "EXPRESSION_ERROR"
 
     def __init__(
-        self, text: str, source: str | None = None, span: tuple[int, int] | None = None
+        self,
+        text: str,
+        source: str | None = None,
+        span: tuple[int, int] | None = None,
+        raised: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(text, source, span)
+        super().__init__(text, source, span, raised)
         self.text, self.source, self.span = text, source, span
+        self.raised = raised
+        """Of a strict function: the names of the error that Python raises, upwards; else none."""
 
     def __str__(self) -> str:
-        return self.text if self.source is None else f"{self.text} (in `{self.source}`)"
+        if self.source is None or self.raised:
+            return self.text
+        return f"{self.text} (in `{self.source}`)"
+
+    @property
+    def type(self) -> str:
+        """What a step fails as that evaluates this."""
+        return self.raised[0] if self.raised else "ExpressionError"
 
 
 class ExecutionFailed(HeliostatError):
@@ -172,8 +267,9 @@ class ExecutionFailed(HeliostatError):
         self.execution_id, self.failure = execution_id, dict(failure)
 
     def __str__(self) -> str:
-        step = self.failure.get("step")
+        step, place = self.failure.get("step"), self.failure.get("place")
         where = f" in step {step!r}" if step else ""
+        where += f" ({place})" if place else ""
         return (
             f"execution {self.execution_id!r} failed{where}: "
             f"{self.failure.get('type')}: {self.failure.get('message')}"
@@ -213,6 +309,12 @@ class JournalUnavailable(JournalError):
     """The store cannot write (read-only, full, broken); nothing of the append was stored."""
 
     code = "JOURNAL_UNAVAILABLE"
+
+
+class NoJournal(JournalUnavailable):
+    """The place named can be read, and holds no journal (yet)."""
+
+    code = "NO_JOURNAL"
 
 
 class FormatMismatch(JournalError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from msgspec import Struct
@@ -40,6 +40,23 @@ class Address(Struct, frozen=True, array_like=True):
 def shard_of(key: ExecutionKey, shard_count: int) -> str:
     """The shard that owns an execution; the count is fixed when a journal is created."""
     return str(crc32(f"{key.namespace}/{key.execution_id}".encode()) % shard_count)
+
+
+DEDICATED_PREFIX: Final = "execution:"
+"""How the shard of a dedicated execution begins; the others are numbers."""
+
+
+def dedicated_shard(key: ExecutionKey) -> str:
+    """The shard of an execution that has one of its own."""
+    return f"{DEDICATED_PREFIX}{key}"
+
+
+def dedicated_key(shard: str) -> ExecutionKey | None:
+    """The one execution of a shard; None for a shard that many share."""
+    if not shard.startswith(DEDICATED_PREFIX):
+        return None
+    namespace, _, execution_id = shard.removeprefix(DEDICATED_PREFIX).partition("/")
+    return ExecutionKey(namespace, execution_id)
 
 
 def idempotency_key(key: ExecutionKey, step_id: str, at: Address) -> str:

@@ -180,9 +180,21 @@ def _from_ext_or_sealed(code: int, data: memoryview) -> Any:
     return _from_ext(code, data)
 
 
-def encoder() -> msgspec.msgpack.Encoder:
-    """A MessagePack encoder that knows the foreign leaves of values."""
-    return msgspec.msgpack.Encoder(enc_hook=_to_ext)
+def encoder(*, named: Callable[[str], object] | None = None) -> msgspec.msgpack.Encoder:
+    """A MessagePack encoder that knows the foreign leaves of values.
+
+    Args:
+        named: is told the blob of each reference; values without any cost nothing more for it.
+    """
+    if named is None:
+        return msgspec.msgpack.Encoder(enc_hook=_to_ext)
+
+    def to_ext(leaf: Any) -> Any:
+        if isinstance(leaf, Reference):
+            named(leaf.blob)
+        return _to_ext(leaf)
+
+    return msgspec.msgpack.Encoder(enc_hook=to_ext)
 
 
 def decoder(type: Any = Any, *, sealed: bool = False) -> msgspec.msgpack.Decoder[Any]:
@@ -209,3 +221,12 @@ def to_json(value: Value) -> Json:
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     return value
+
+
+def refers(value: Value) -> bool:
+    """Whether some of a value lies elsewhere."""
+    if isinstance(value, Mapping):
+        return any(map(refers, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(refers, value))
+    return isinstance(value, Reference)

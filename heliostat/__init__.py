@@ -17,31 +17,93 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from heliostat.actors.client.client import Client
+    from heliostat.actors.client.comparing import diff
     from heliostat.actors.client.handle import Handle
     from heliostat.actors.client.tasks import Task
     from heliostat.actors.runner.current import current
-    from heliostat.cluster.connect import connect
+    from heliostat.api.client.connecting import connect
+    from heliostat.api.functions.handle import FunctionHandle
+    from heliostat.api.functions.workflow import Workflow, workflow
     from heliostat.engine import errors
     from heliostat.engine.authoring.json_schema import definition_schema
     from heliostat.engine.authoring.loading import load_definition
+    from heliostat.engine.authoring.python.decorators import Block, block
+    from heliostat.engine.authoring.python.intrinsics import (
+        DeadlineExceeded,
+        NotCompiled,
+        OutOfMemory,
+        RunnerLost,
+        SchemaError,
+        StepError,
+        Timeout,
+        after,
+        event,
+        fail,
+        http,
+        human,
+        now,
+        on_event,
+        on_signal,
+        parallel,
+        publish,
+        race,
+        script,
+        signal,
+        sleep,
+        undo,
+        uuid,
+        wait,
+    )
+    from heliostat.engine.authoring.python.intrinsics import fan_out as map
     from heliostat.engine.authoring.steps import Retry, step
     from heliostat.engine.errors import HeliostatError
     from heliostat.engine.simulator import simulate
 
 __all__ = [
+    "Block",
     "Client",
+    "DeadlineExceeded",
+    "FunctionHandle",
     "Handle",
     "HeliostatError",
+    "NotCompiled",
+    "OutOfMemory",
     "Retry",
+    "RunnerLost",
+    "SchemaError",
+    "StepError",
     "Task",
+    "Timeout",
+    "Workflow",
     "__version__",
+    "after",
+    "block",
     "connect",
     "current",
     "definition_schema",
+    "diff",
     "errors",
+    "event",
+    "fail",
+    "http",
+    "human",
     "load_definition",
+    "map",
+    "now",
+    "on_event",
+    "on_signal",
+    "parallel",
+    "publish",
+    "race",
+    "script",
+    "signal",
     "simulate",
+    "sleep",
     "step",
+    "undo",
+    "uuid",
+    "wait",
+    "workflow",
 ]
 
 _HOMES = {
@@ -50,18 +112,54 @@ _HOMES = {
     "HeliostatError": "heliostat.engine.errors",
     "Retry": "heliostat.engine.authoring.steps",
     "Task": "heliostat.actors.client.tasks",
-    "connect": "heliostat.cluster.connect",
+    "connect": "heliostat.api.client.connecting",
     "current": "heliostat.actors.runner.current",
     "definition_schema": "heliostat.engine.authoring.json_schema",
+    "diff": "heliostat.actors.client.comparing",
     "load_definition": "heliostat.engine.authoring.loading",
     "simulate": "heliostat.engine.simulator",
     "step": "heliostat.engine.authoring.steps",
+    "workflow": "heliostat.api.functions.workflow",
+    "block": "heliostat.engine.authoring.python.decorators",
+    "Workflow": "heliostat.api.functions.workflow",
+    "FunctionHandle": "heliostat.api.functions.handle",
+    "Block": "heliostat.engine.authoring.python.decorators",
+    "sleep": "heliostat.engine.authoring.python.intrinsics",
+    "wait": "heliostat.engine.authoring.python.intrinsics",
+    "on_event": "heliostat.engine.authoring.python.intrinsics",
+    "on_signal": "heliostat.engine.authoring.python.intrinsics",
+    "after": "heliostat.engine.authoring.python.intrinsics",
+    "event": "heliostat.engine.authoring.python.intrinsics",
+    "human": "heliostat.engine.authoring.python.intrinsics",
+    "signal": "heliostat.engine.authoring.python.intrinsics",
+    "publish": "heliostat.engine.authoring.python.intrinsics",
+    "parallel": "heliostat.engine.authoring.python.intrinsics",
+    "race": "heliostat.engine.authoring.python.intrinsics",
+    "script": "heliostat.engine.authoring.python.intrinsics",
+    "http": "heliostat.engine.authoring.python.intrinsics",
+    "fail": "heliostat.engine.authoring.python.intrinsics",
+    "undo": "heliostat.engine.authoring.python.intrinsics",
+    "now": "heliostat.engine.authoring.python.intrinsics",
+    "uuid": "heliostat.engine.authoring.python.intrinsics",
+    "StepError": "heliostat.engine.authoring.python.intrinsics",
+    "DeadlineExceeded": "heliostat.engine.authoring.python.intrinsics",
+    "Timeout": "heliostat.engine.authoring.python.intrinsics",
+    "RunnerLost": "heliostat.engine.authoring.python.intrinsics",
+    "OutOfMemory": "heliostat.engine.authoring.python.intrinsics",
+    "SchemaError": "heliostat.engine.authoring.python.intrinsics",
+    "NotCompiled": "heliostat.engine.authoring.python.intrinsics",
 }
+_CALLED = {"map": "fan_out"}
+"""Names that are others where they live."""
 
 
 def __getattr__(name: str) -> object:
     if name == "errors":
         return import_module("heliostat.engine.errors")
+    if name in _CALLED:
+        intrinsics = import_module("heliostat.engine.authoring.python.intrinsics")
+        found = globals()[name] = getattr(intrinsics, _CALLED[name])
+        return found
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'heliostat' has no attribute {name!r}")

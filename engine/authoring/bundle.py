@@ -6,6 +6,7 @@ is known by its hash. Modules that lie elsewhere are not shipped and not pinned.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -95,6 +96,22 @@ def functions_of(bundle: bytes) -> dict[str, bytes]:
             name.removeprefix(FUNCTIONS).removesuffix(".pickle"): archive.read(name)
             for name in archive.namelist()
             if name.startswith(FUNCTIONS)
+        }
+
+
+def hashes_of(bundle: bytes) -> dict[str, str]:
+    """The hash of each file of a bundle, by its name; none of the empty one.
+
+    That of a function given by value is empty: each process pickles the same function otherwise.
+    """
+    if not bundle:
+        return {}
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return {
+            name: ""
+            if name.startswith(FUNCTIONS)
+            else hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
         }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -35,9 +36,10 @@ _NULL_IS_A_VALUE: Final = frozenset(
 )
 
 
-def content(definition: Definition) -> dict[str, Json]:
-    """The definition's content as a JSON object, of fresh dicts and lists."""
-    tree: dict[str, Json] = _plain(definition)
+def content(part: BaseModel) -> dict[str, Json]:
+    """The content of a definition, or of a part of one, as a JSON object of fresh dicts and
+    lists."""
+    tree: dict[str, Json] = _plain(part)
     return tree
 
 
@@ -53,9 +55,22 @@ def canonical_body(definition: Definition) -> bytes:
     return canonical(content(definition))
 
 
+def identity(tree: Mapping[str, Json]) -> dict[str, Json]:
+    """Of a definition's content what makes it another version: all but places in a source.
+
+    A compiled function that has only moved in its file is the version that it was.
+    """
+    metadata = tree.get("metadata") or {}
+    python = metadata.get("python")
+    if not isinstance(python, dict) or "places" not in python:
+        return dict(tree)
+    kept = {name: value for name, value in python.items() if name != "places"}
+    return {**tree, "metadata": {**metadata, "python": kept}}
+
+
 def content_hash(definition: Definition) -> str:
-    """SHA-256 of the canonical JSON, in hexadecimal."""
-    return hashlib.sha256(canonical_body(definition)).hexdigest()
+    """SHA-256 of the canonical JSON of what makes it this version, in hexadecimal."""
+    return hashlib.sha256(canonical(identity(content(definition)))).hexdigest()
 
 
 def _plain(value: Any) -> Any:

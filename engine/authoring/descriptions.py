@@ -23,10 +23,12 @@ FIELDS: Final[dict[str, str]] = {
     "Definition.output": "The execution's output; else that of its end step, or a map of several.",
     "Definition.on_error": "What follows an error that no step caught; `next` names a root step.",
     "Definition.deadline": "By when the execution ends: duration, instant or {business_days}.",
-    "semaphores": "What `uses` may name, with how many of it an execution has: `{llm: 4}`.",
+    "priority": "1 to 10, 10 most urgent, 5 if nobody says; among what waits for capacity.",
+    "semaphores": "What `uses` may name: `{llm: 4}` in each execution, or `{per: deployment}`.",
     "handlers": "What the execution does when an event comes, at any time of its life.",
     "intervention_points": "Where people come in, declared once and referred to by id.",
-    "isolation": "Where the execution lives: `hosted`.",
+    "isolation": "Where the execution lives: `hosted` with others in a host, or `dedicated`: in an "
+    "actor of its own.",
     "tags": "Texts by name, for search.",
     "metadata": "Any JSON, kept and not read.",
     # every step
@@ -94,6 +96,7 @@ FIELDS: Final[dict[str, str]] = {
     "to": "A step's id, or `end`.",
     "Failing.type": "Name of the error.",
     "Failing.message": "What went wrong, for people.",
+    "bases": "Names of the error's other classes, by which `on_error` and `retry` know it too.",
     "error": "Name of an error class, of one of its bases, or `Timeout`, `RunnerLost`, ….",
     "ErrorClause.when": "Expression that sees `$.error`.",
     "ErrorClause.next": "The step that is gone on with.",

@@ -72,9 +72,38 @@ CODES: Final[dict[str, str]] = {
     "HS306": "the parameter cannot be passed by name",
     "HS307": "the activity is neither `module:function` nor a registered name",
     "HS308": "the options at the function and those of the step contradict each other",
+    # compiled Python
+    "HS400": "the source of the function cannot be found",
+    "HS401": "what is marked is no plain function",
+    "HS402": "the statement is not compiled",
+    "HS403": "the expression is not compiled",
+    "HS404": "the name means nothing, or nothing that a definition can keep",
+    "HS405": "a value outside of the function that may change while it runs",
+    "HS406": "a function or class within the function",
+    "HS407": "generators are not compiled",
+    "HS408": "the call reaches outside, or gives another result each time",
+    "HS409": "`async` and `await` are not compiled",
+    "HS410": "what is called is neither a step nor a block nor a workflow",
+    "HS411": "the arguments do not fit",
+    "HS412": "the types do not fit",
+    "HS413": "the name may have no value there",
+    "HS414": "the list may be known by another name, which would change too",
+    "HS415": "errors are raised and caught by their classes, and known by their texts",
+    "HS416": "one of heliostat's functions is used otherwise than it can be",
+    "HS417": "the block would be inlined into itself",
     # what registration finds in the deployment
     "HS320": "the workflow, or its version, is not registered",
     "HS321": "no calendar of this name is configured",
+    "HS322": "the deployment has no such semaphore, or less of it than a step takes",
+    # what proofs find
+    "HS501": "an execution can get stuck",
+    "HS502": "an execution can come to where no way leads to its end",
+    "HS503": "no execution ever comes to the step",
+    "HS504": "there is no bound to what may wait at one place",
+    "HS505": "an end may be reached more than once",
+    "HS506": "two tokens may be at one place",
+    "HS507": "a formula about executions does not hold",
+    "HS509": "the proof came to one of its bounds before it had an answer",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 
@@ -83,6 +112,9 @@ ALL_CODES: Final[Mapping[str, str]] = {**CODES, **EXPRESSION_CODES}
 _SHOWN_CHARS_MAX: Final = 160
 
 Part: TypeAlias = Literal["key", "value"]
+
+Severity: TypeAlias = Literal["error", "warning"]
+"""An error keeps a definition from being registered."""
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
@@ -98,6 +130,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
     source_line: str | None = None
     caret: tuple[int, int] = (0, 0)  # columns in `source_line`, from 0, end exclusive
     cure: str | None = None
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -106,7 +139,11 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
             for kind, name in (("step", self.step), ("field", self.field))
             if name is not None
         )
-        head = f"{place} error[{self.code}] " + (f"{subject}: " if subject else "") + self.message
+        head = (
+            f"{place} {self.severity}[{self.code}] "
+            + (f"{subject}: " if subject else "")
+            + self.message
+        )
         if self.source_line is None:
             return f"{head}\n   = {self.cure}" if self.cure else head
         line, start, end = _window(self.source_line, self.caret)
@@ -132,12 +169,19 @@ class Findings:
         *,
         at: Part = "value",
         span: tuple[int, int] | None = None,
+        severity: Severity = "error",
     ) -> None:
         """Note one fault of the value at `path`, or of its key, or of `span` within its text."""
         assert code in ALL_CODES, code
         step, field = named(self.tree, path)
         fault = Diagnostic(
-            file=self._name, code=code, step=step, field=field, message=message, cure=cure
+            file=self._name,
+            code=code,
+            step=step,
+            field=field,
+            message=message,
+            cure=cure,
+            severity=severity,
         )
         self._found[fault if self._source is None else self._placed(fault, path, at, span)] = None
 
@@ -176,6 +220,7 @@ class Findings:
             source_line=text,
             caret=(column, column + width),
             cure=fault.cure,
+            severity=fault.severity,
         )
 
 

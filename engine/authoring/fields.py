@@ -22,8 +22,12 @@ ERROR_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*
 END_TARGET: Final = "end"
 """The reserved target of `next` that ends a token."""
 
+DURATION_TAG: Final = "duration_ms"
+"""The tag of a step that says how long it takes, for the order of what waits for capacity."""
+
 NAME_CHARS_MAX: Final = 200
 _SIZE: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]i?B|B)")
+_MILLIS: Final = re.compile(r"[0-9]{1,15}")
 _STATUS: Final = re.compile(r"[1-5][0-9]{2}|[1-5]xx")
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
@@ -178,6 +182,13 @@ def memory_bytes(value: int | str) -> int:
     return int(whole) * factor + int((fraction or "0").ljust(3, "0")) * factor // 1000
 
 
+def said_duration(tags: Tags) -> int | None:
+    """What a step's tags say of how long it takes, in milliseconds; None where they do not, or
+    where it is no whole number of at most 15 digits: then registration has refused it."""
+    said = tags.get(DURATION_TAG)
+    return int(said) if said is not None and _MILLIS.fullmatch(said) else None
+
+
 def appends(assigned: Data) -> bool:
     """Whether the right side of an `assign` is `{append: …}`."""
     return isinstance(assigned, dict) and set(assigned) == {"append"}
@@ -233,6 +244,7 @@ class Failing(Model):
 
     type: Data
     message: Data
+    bases: Data = None
 
 
 class ErrorClause(Model):

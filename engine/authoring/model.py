@@ -259,10 +259,11 @@ class Definition(Model):
     output: Data = None
     on_error: list[ErrorClause] = []
     deadline: Data = None
+    priority: Annotated[int, Field(ge=1, le=10)] | None = None
     semaphores: Semaphores = {}
     handlers: list[Handler] = []
     intervention_points: list[InterventionPoint] = []
-    isolation: Literal["hosted"] = "hosted"
+    isolation: Literal["hosted", "dedicated"] = "hosted"
     tags: Tags = {}
     metadata: dict[str, Any] = {}
 

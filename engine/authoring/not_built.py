@@ -24,7 +24,5 @@ OTHER_FIELDS: Final[dict[str, dict[str, str]]] = {
 }
 """By the model that would have the field."""
 
-VALUES: Final[dict[tuple[str, str], str]] = {
-    ("isolation", "dedicated"): "`isolation: dedicated`",
-}
+VALUES: Final[dict[tuple[str, str], str]] = {}
 """By field and value."""

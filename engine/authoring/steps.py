@@ -80,6 +80,8 @@ class ActivityOptions(Struct, frozen=True, kw_only=True):
 class Step(Generic[P, R]):
     """A function that is an activity: called, it is the function; named, it has options."""
 
+    __heliostat__ = "step"
+
     def __init__(self, function: Callable[P, R], options: StepOptions) -> None:
         functools.update_wrapper(self, function)
         self.function, self.options = function, options
@@ -87,8 +89,13 @@ class Step(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def using(self, **options: Any) -> Step[P, R]:
-        """The same function with some options replaced, for one place that calls it."""
+    def using(self, *, id: str | None = None, **options: Any) -> Step[P, R]:
+        """The same function with some options replaced, for one place that calls it.
+
+        Args:
+            id: in a workflow, the step's id.
+            options: as of `@hs.step`.
+        """
         return Step(self.function, replace(self.options, **options))
 
     def __repr__(self) -> str:

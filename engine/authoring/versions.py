@@ -18,9 +18,9 @@ from msgspec import Struct
 
 from ..calendars import Calendar
 from ..plan.compile import compile_plan
-from ..plan.numbering import Numbering, make_numbering
+from ..plan.numbering import Numbering, continue_numbering, make_numbering
 from ..plan.plan import Plan
-from .canonical import canonical, canonical_body
+from .canonical import canonical, canonical_body, identity
 from .model import Definition
 from .steps import ActivityOptions
 
@@ -69,7 +69,7 @@ class RegisteredVersion(Struct, frozen=True, kw_only=True):
     @property
     def fixed(self) -> Compiled:
         """The decoded second part."""
-        return _decode(self.compiled)
+        return fixed_of(self)
 
     @property
     def definition(self) -> Definition:
@@ -82,6 +82,7 @@ def register(
     *,
     activities: Mapping[str, ActivityOptions] | None = None,
     code: str | None = None,
+    code_identity: str | None = None,
     children: Mapping[str, str] | None = None,
     calendars: Mapping[str, Calendar] | None = None,
     numbering: Numbering | None = None,
@@ -91,9 +92,11 @@ def register(
     Args:
         activities: by step id, as `check_activities` answers.
         code: hash of the code bundle, if one is shipped.
+        code_identity: what tells this code from other code; None: its bundle's hash.
         children: the versions of `sub_workflow` steps that say none, by step id.
         calendars: by name, those that deadlines may ask for.
-        numbering: that of the version, if it is registered already; None numbers anew.
+        numbering: that of the version, if it is registered already, or the one that goes on from
+            the version before (`numbering_after`); None numbers anew.
     """
     body = canonical_body(definition)
     options = {id: (activities or {})[id] for id in sorted(activities or {})}
@@ -106,23 +109,29 @@ def register(
         calendars=named,
         code=code,
     )
-    identity = canonical(
+    identified = canonical(
         {
-            "definition": json.loads(body),
+            "definition": identity(json.loads(body)),
             "activities": msgspec.to_builtins(options),
             "children": pinned,
             "calendars": {name: _plain(calendar) for name, calendar in named.items()},
-            "code": code,
+            "code": code_identity or code,
         }
     )
     return RegisteredVersion(
         namespace=definition.namespace,
         id=definition.id,
         version=definition.version,
-        content_hash=hashlib.sha256(identity).hexdigest(),
+        content_hash=hashlib.sha256(identified).hexdigest(),
         body=body,
         compiled=_encode(compiled),
     )
+
+
+def numbering_after(before: Stored, definition: Definition) -> Numbering:
+    """The numbers of a version that is registered after another one: they go on from its own."""
+    definition_before = Definition.model_validate_json(before.body)
+    return continue_numbering(fixed_of(before).numbering, definition_before, definition)
 
 
 def encode(version: RegisteredVersion) -> bytes:
@@ -139,8 +148,8 @@ def decode(data: bytes) -> RegisteredVersion:
     return _decode_version(data)
 
 
-def plan_of(version: Stored) -> Plan:
-    """The plan of a stored version, or of a journal's row of one.
+def fixed_of(version: Stored) -> Compiled:
+    """What registration fixed of a stored version.
 
     Raises:
         ValueError: a later release stored it in a format that this one does not read.
@@ -151,6 +160,12 @@ def plan_of(version: Stored) -> Plan:
             f"the version has format {fixed.format}; this release reads up to {VERSION_FORMAT}: "
             "it was registered by a later one"
         )
+    return fixed
+
+
+def plan_of(version: Stored) -> Plan:
+    """The plan of a stored version, or of a journal's row of one. Raises as `fixed_of`."""
+    fixed = fixed_of(version)
     return compile_plan(
         Definition.model_validate_json(version.body),
         numbering=fixed.numbering,
@@ -174,7 +189,7 @@ def difference(old: Stored, new: Stored) -> str:
 
 def _readable(version: Stored) -> list[str]:
     fixed = _decode(version.compiled)
-    parts: dict[str, Any] = {"definition": json.loads(version.body)}
+    parts: dict[str, Any] = {"definition": identity(json.loads(version.body))}
     parts["activity options"] = {
         id: _not_default(options) for id, options in fixed.activities.items()
     }

@@ -27,6 +27,7 @@ from .data import (
 from .errors import CODES, DataProblems, Problem, SyntaxProblem
 from .functions import FUNCTIONS
 from .grammar import RESERVED_WORDS
+from .outside import leads_outside, of_output
 from .printing import print_expression, print_path
 from .reads import Read, reads
 from .time import (
@@ -69,6 +70,8 @@ __all__ = [
     "check",
     "format_duration",
     "format_instant",
+    "leads_outside",
+    "of_output",
     "parse_data",
     "parse_duration",
     "parse_expression",

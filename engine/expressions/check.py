@@ -147,6 +147,8 @@ _ERROR: Final = object_type(
         "step": STRING,
         "attempt": NUMBER,
         "item_index": union(NUMBER, NULL),
+        "details": ANY,
+        "bases": union(STRINGS, NULL),
     }
 )
 _EXECUTION: Final = Type(OBJECT.kinds, {"started_at": INSTANT})

@@ -90,9 +90,9 @@ class Failure(Exception):
     The compiler turns it into an `ExpressionError` at the node; never seen outside the package.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, raised: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.message = message
+        self.message, self.raised = message, raised
 
     def at(self, source: str, span: Span) -> ExpressionError:
         """The error at its place, with the source as far as a message can show it.
@@ -100,6 +100,6 @@ class Failure(Exception):
         Of a long one, such as a template, only the part at fault; `span` counts in what is shown.
         """
         if len(source) <= SHOWN_CHARS_MAX:
-            return ExpressionError(self.message, source, span)
+            return ExpressionError(self.message, source, span, self.raised)
         shown = source[slice(*span)][:SHOWN_CHARS_MAX]
-        return ExpressionError(self.message, shown, (0, len(shown)))
+        return ExpressionError(self.message, shown, (0, len(shown)), self.raised)

@@ -16,6 +16,7 @@ from ..values import Value
 from .errors import Failure
 from .limits import RANGE_ITEMS_MAX
 from .operators import add, bounded, duration, is_in, order
+from .strict import ARRAYS, BOOLEANS, STRICT, STRINGS_MADE
 from .time import Duration, Instant, parse_duration, parse_instant
 from .types import (
     ANY,
@@ -332,6 +333,28 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "uuid": Function((), STRING, _special, 0),
 }
 """Every function by its name."""
+
+
+def _strict_result(name: str) -> Type:
+    if name in BOOLEANS:
+        return BOOLEAN
+    if name in ARRAYS:
+        return ARRAY
+    return STRING if name in STRINGS_MADE else ANY
+
+
+FUNCTIONS.update(
+    {
+        name: Function(
+            (ANY,) * (least + 1 if most is None else most),
+            _strict_result(name),
+            run,
+            least,
+            most is None,
+        )
+        for name, (run, least, most) in STRICT.items()
+    }
+)
 
 
 def call(name: str, function: Function, budget: Budget, arguments: list[Value]) -> Value:

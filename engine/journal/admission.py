@@ -8,12 +8,15 @@ would be wrong quietly.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..errors import JournalError
 from ..identity import ExecutionKey
 from ..status import TERMINAL
 from .protocol import Append, ShardBatch
+
+DEDICATED_PREFIX: Final = "execution:"
+"""How the name of a dedicated execution's own shard begins; the others are numbers."""
 
 
 def check_batches(batches: Sequence[ShardBatch]) -> None:
@@ -76,6 +79,11 @@ def check_bus_position(shard: str, position: int, end: int) -> None:
             f"the owner of shard {shard!r} has told its executions up to position {position} of "
             f"the bus, which ends at {end}; take the position from `bus`"
         )
+
+
+def is_dedicated(shard: str) -> bool:
+    """Whether a shard is that of one dedicated execution, and goes when its history does."""
+    return shard.startswith(DEDICATED_PREFIX)
 
 
 class _Awaiting(Protocol):

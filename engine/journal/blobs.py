@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,9 @@ from ..identity import NAME
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _LOCK: Final = ".lock"  # names of blobs and namespaces begin with a letter or digit
 _UNFINISHED: Final = ".put-"
+
+PART: Final = 500
+"""Names that `aged` lists at once: what one question to the journal asks about."""
 
 
 class FileBlobStore:
@@ -53,6 +56,7 @@ class FileBlobStore:
         return f"{namespace}/{digest}"
 
     def get(self, name: str) -> bytes:
+        """The bytes of a blob; raises `NotFound`."""
         path = self._path(name)
         try:
             if path is not None:
@@ -62,28 +66,30 @@ class FileBlobStore:
         raise NotFound("blob", name)
 
     def exists(self, name: str) -> bool:
+        """Whether it can be read now."""
         path = self._path(name)
         return path is not None and path.exists()
 
-    def sweep(self, keep: frozenset[str], *, older_than_s: float) -> int:
-        deleted = 0
+    def aged(self, *, older_than_s: float) -> Iterator[Sequence[str]]:
+        """In parts; what a writer left unfinished for so long is deleted on the way."""
         for folder in sorted(self._root.glob("*/[0-9a-f][0-9a-f]")):
             before = time.time() - older_than_s
             old = [
-                path
-                for path in folder.iterdir()
-                if path.name != _LOCK
-                and f"{folder.parent.name}/{path.name}" not in keep
-                and _is_older(path, before)
+                path for path in _entries(folder) if path.name != _LOCK and _is_older(path, before)
             ]
-            if not old:
-                continue
-            with _locked(folder, fcntl.LOCK_EX):
-                for path in old:
-                    if _is_older(path, before):  # again: it may have been put since
-                        path.unlink(missing_ok=True)
-                        deleted += not path.name.startswith(_UNFINISHED)
-        return deleted
+            unfinished = [path for path in old if path.name.startswith(_UNFINISHED)]
+            if unfinished:
+                _delete(folder, unfinished, older_than_s)
+            names = [f"{folder.parent.name}/{each.name}" for each in old if each not in unfinished]
+            for start in range(0, len(names), PART):
+                yield names[start : start + PART]
+
+    def delete(self, names: Sequence[str], *, older_than_s: float) -> int:
+        """Those that are still old once no writer is at them; how many."""
+        folders: dict[Path, list[Path]] = {}
+        for path in filter(None, map(self._path, names)):
+            folders.setdefault(path.parent, []).append(path)
+        return sum(_delete(folder, paths, older_than_s) for folder, paths in folders.items())
 
     def _path(self, name: str) -> Path | None:
         """None for a name that no blob can have, above all one that leads out of the root."""
@@ -91,6 +97,27 @@ class FileBlobStore:
         if NAME.fullmatch(namespace) is None or _HASH.fullmatch(digest) is None:
             return None
         return self._root / namespace / digest[:2] / digest
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:  # somebody tidies the disk beside us
+        return []
+
+
+def _delete(folder: Path, paths: Sequence[Path], older_than_s: float) -> int:
+    """Delete what is still old once no writer is in the folder."""
+    if not folder.is_dir():
+        return 0
+    deleted = 0
+    with _locked(folder, fcntl.LOCK_EX):
+        before = time.time() - older_than_s
+        for path in paths:
+            if _is_older(path, before):  # it may have been put since it was listed
+                path.unlink(missing_ok=True)
+                deleted += 1
+    return deleted
 
 
 def _refreshed(path: Path) -> bool:

@@ -7,9 +7,9 @@ so each is atomic among the tasks of an event loop; it is not meant for several 
 from __future__ import annotations
 
 import heapq
-from bisect import insort
+from bisect import bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,15 +18,27 @@ from msgspec.structs import replace
 from ..errors import JournalError
 from ..identity import ExecutionKey
 from ..ids import new_id
-from .admission import check_batches, check_bus_position, check_position, conflicts_in
+from ..status import TERMINAL
+from .admission import (
+    check_batches,
+    check_bus_position,
+    check_position,
+    conflicts_in,
+    is_dedicated,
+)
+from .memory_blobs import MemoryBlobNames
 from .memory_bus import MemoryBus, Subscriptions
+from .memory_definitions import MemoryDefinitions
 from .memory_tasks import MemoryTasks
 from .paging import Cursor, check_limit, check_query
 from .protocol import (
     AppendResult,
     BusEvent,
     Claim,
+    DefinitionPage,
+    DefinitionQuery,
     DefinitionRow,
+    Deletion,
     ExecutionPage,
     ExecutionQuery,
     ExecutionRow,
@@ -49,7 +61,8 @@ class _Shard:
     epoch: int = 0
     owner: str | None = None
     events: list[FollowedEvent] = field(default_factory=list)
-    outgoing: dict[str, Message] = field(default_factory=dict)
+    next_position: int = 1
+    outgoing: dict[str, tuple[ExecutionKey, Message]] = field(default_factory=dict)  # with senders
     bus_cursor: int = 0
 
 
@@ -89,17 +102,21 @@ class MemoryJournal:
         self._bus = MemoryBus()
         self._subscriptions = Subscriptions()
         self._tasks = MemoryTasks()
+        self._blobs = MemoryBlobNames()
+        self._last_number = 0
         self._owners: dict[str, OwnerRow] = {}
-        self._definitions: dict[tuple[str, str, str], DefinitionRow] = {}
+        self._definitions = MemoryDefinitions()
         self._closed = False
 
     @property
     def info(self) -> JournalInfo:
+        """What was fixed when it was made."""
         return self._info
 
     # append
 
     async def append(self, batches: Sequence[ShardBatch]) -> AppendResult:
+        """All batches at once: nothing else runs between the first check and the last write."""
         self._check_open()
         check_batches(batches)
         fenced: set[str] = set()
@@ -110,7 +127,7 @@ class MemoryJournal:
             if shard is None or shard.epoch == 0 or shard.epoch != batch.epoch:
                 fenced.add(batch.shard)
                 continue
-            check_position(batch, len(shard.events) + 1)
+            check_position(batch, shard.next_position)
             refused = conflicts_in(batch.appends, partial(self._last_seq, batch.shard))
             conflicts |= refused
             accepted.append((batch, refused))
@@ -120,7 +137,7 @@ class MemoryJournal:
             fenced=frozenset(fenced),
             conflicts=frozenset(conflicts),
             next_positions={
-                batch.shard: len(self._shards[batch.shard].events) + 1 for batch, _ in accepted
+                batch.shard: self._shards[batch.shard].next_position for batch, _ in accepted
             },
         )
 
@@ -140,7 +157,8 @@ class MemoryJournal:
             execution = self._executions.get(key)
             if execution is None:
                 assert append.row is not None  # check_batches
-                execution = _Execution(number=len(self._executions) + 1, row=append.row)
+                self._last_number += 1
+                execution = _Execution(number=self._last_number, row=append.row)
                 self._executions[key] = execution
                 cursor = Cursor(append.row.created_at_ms, execution.number)
                 insort(self._newest_last, (cursor, execution), key=lambda entry: entry[0])
@@ -148,23 +166,28 @@ class MemoryJournal:
             elif append.row is not None:
                 self._subscriptions.change(execution.row, append.row)
                 execution.row = replace(
-                    append.row, created_at_ms=execution.row.created_at_ms
+                    append.row,
+                    created_at_ms=execution.row.created_at_ms,
+                    parent=execution.row.parent,
+                    priority=execution.row.priority,
+                    correlation_id=execution.row.correlation_id,
                 )  # fixed when it was created
             for body in append.events:
                 execution.events.append(body)
                 shard.events.append(
                     FollowedEvent(
-                        position=len(shard.events) + 1,
+                        position=shard.next_position,
                         key=key,
                         seq=len(execution.events),
                         body=body,
                     )
                 )
+                shard.next_position += 1
             if append.snapshot is not None:
                 execution.snapshot = append.snapshot
             for message in append.sent:
                 if message.id not in self._message_shards:
-                    shard.outgoing[message.id] = message
+                    shard.outgoing[message.id] = (key, message)
                     self._message_shards[message.id] = shard
             for id in append.received:
                 sender = self._message_shards.pop(id, None)
@@ -173,28 +196,34 @@ class MemoryJournal:
             for task in append.tasks:
                 self._tasks.put(task)
             self._bus.publish(append.published)
+            self._blobs.add(key, append.blobs)
 
     # ownership
 
     async def register_owner(self, owner: OwnerRow) -> None:
+        """Enter or replace the row of an incarnation."""
         self._check_open()
         self._owners[owner.incarnation] = owner
 
     async def beat(self, incarnation: str, *, at_ms: int, draining: bool = False) -> None:
+        """Nothing happens if the row is gone."""
         self._check_open()
         owner = self._owners.get(incarnation)
         if owner is not None:
             self._owners[incarnation] = replace(owner, beat_at_ms=at_ms, draining=draining)
 
     async def remove_owner(self, incarnation: str) -> None:
+        """Twice is harmless; its shards stay as they are."""
         self._check_open()
         self._owners.pop(incarnation, None)
 
     async def owners(self) -> Sequence[OwnerRow]:
+        """All that are registered, in the order of their incarnations."""
         self._check_open()
         return sorted(self._owners.values(), key=lambda owner: owner.incarnation)
 
     async def claim(self, shard: str, *, owner: str, after_epoch: int) -> Claim | None:
+        """Of several with the same `after_epoch` one gets the shard, the others None."""
         self._check_open()
         state = self._shards.get(shard, _Shard())
         if state.epoch != after_epoch:
@@ -202,9 +231,10 @@ class MemoryJournal:
         self._shards[shard] = state
         state.epoch += 1
         state.owner = owner
-        return Claim(shard=shard, epoch=state.epoch, next_position=len(state.events) + 1)
+        return Claim(shard=shard, epoch=state.epoch, next_position=state.next_position)
 
     async def shards(self) -> Sequence[ShardRow]:
+        """All there are, with the epoch of their last claim; 0 for none."""
         self._check_open()
         return [
             ShardRow(shard=name, epoch=shard.epoch, owner=shard.owner)
@@ -214,6 +244,7 @@ class MemoryJournal:
     # executions
 
     async def load(self, key: ExecutionKey) -> StoredExecution | None:
+        """As of the last append; None if there is none."""
         self._check_open()
         execution = self._executions.get(key)
         return None if execution is None else execution.stored()
@@ -221,6 +252,7 @@ class MemoryJournal:
     async def load_busy(
         self, shard: str, *, after: ExecutionKey | None, limit: int
     ) -> Sequence[StoredExecution]:
+        """In the order of keys, so that the last one begins the next page."""
         self._check_open()
         keys = (
             key
@@ -234,6 +266,7 @@ class MemoryJournal:
     async def due(
         self, shard: str, *, until_ms: int, limit: int
     ) -> Sequence[tuple[int, ExecutionKey]]:
+        """The earliest first; the same again until their executions are written."""
         self._check_open()
         waking = (
             (execution.row.wake_at_ms, key)
@@ -247,6 +280,7 @@ class MemoryJournal:
     async def read(
         self, key: ExecutionKey, *, after_seq: int, limit: int = 1_000
     ) -> Sequence[tuple[int, bytes]]:
+        """In the order of `seq`, never with a gap."""
         self._check_open()
         execution = self._executions.get(key)
         events = [] if execution is None else execution.events[after_seq : after_seq + limit]
@@ -255,44 +289,54 @@ class MemoryJournal:
     async def follow(
         self, shard: str, *, after_position: int, limit: int = 1_000
     ) -> Sequence[FollowedEvent]:
+        """In the order of positions; purged events are left out."""
         self._check_open()
         state = self._shards.get(shard)
-        return [] if state is None else state.events[after_position : after_position + limit]
+        if state is None:
+            return []
+        begin = bisect_right(state.events, after_position, key=lambda event: event.position)
+        return state.events[begin : begin + limit]
 
     async def outgoing(
         self, shard: str, *, after: Message | None = None, limit: int = 1_000
     ) -> Sequence[Message]:
+        """What receivers have not journaled yet, in the order `(sent_at_ms, id)`."""
         self._check_open()
         state = self._shards.get(shard)
-        messages: Iterable[Message] = () if state is None else state.outgoing.values()
+        sent = () if state is None else state.outgoing.values()
         return heapq.nsmallest(
             limit,
-            (each for each in messages if after is None or _sent(each) > _sent(after)),
+            (each for _, each in sent if after is None or _sent(each) > _sent(after)),
             key=_sent,
         )
 
     # events
 
     async def publish(self, events: Sequence[BusEvent]) -> None:
+        """An id that is on the bus already is not published again."""
         self._check_open()
         self._bus.publish(events)
 
     async def bus(
         self, *, after_position: int, limit: int = 1_000
     ) -> Sequence[tuple[int, BusEvent]]:
+        """In the order of positions."""
         self._check_open()
         return self._bus.after(after_position, limit)
 
     async def bus_end(self) -> int:
+        """Never goes back, also when all events are purged."""
         self._check_open()
         return self._bus.end
 
     async def bus_cursor(self, shard: str) -> int:
+        """0 for a shard that is not there."""
         self._check_open()
         state = self._shards.get(shard)
         return 0 if state is None else state.bus_cursor
 
     async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
+        """Never goes back; False, and nothing is stored, where the epoch is another one."""
         self._check_open()
         check_bus_position(shard, position, self._bus.end)
         state = self._shards.get(shard)
@@ -310,73 +354,99 @@ class MemoryJournal:
         after: ExecutionKey | None = None,
         limit: int = 1_000,
     ) -> Sequence[ExecutionKey]:
+        """In the order of ids; executions that have ended are not among them."""
         self._check_open()
         return self._subscriptions.awaiting(shard, namespace, name, after, limit)
 
     async def purge_bus(self, *, before_ms: int) -> int:
+        """All at once; how many."""
         self._check_open()
         return self._bus.purge(before_ms)
 
     # human tasks
 
     async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None:
+        """The task as the last append left it."""
         self._check_open()
         return self._tasks.get(key, task_id)
 
     async def list_tasks(self, query: TaskQuery) -> TaskPage:
+        """The newest first; pages neither repeat nor skip."""
         self._check_open()
         return self._tasks.list(query)
 
     # definitions
 
     async def put_definition(self, definition: DefinitionRow) -> DefinitionRow:
+        """What is stored under its name: this one, or the one that came first."""
         self._check_open()
-        name = (definition.namespace, definition.id, definition.version)
-        return self._definitions.setdefault(name, definition)
+        stored = self._definitions.put(definition)
+        self._blobs.add_code(stored)
+        return stored
 
     async def get_definition(
         self, namespace: str, id: str, version: str | None = None
     ) -> DefinitionRow | None:
+        """Without a version the one that was registered last."""
         self._check_open()
-        if version is not None:
-            return self._definitions.get((namespace, id, version))
-        return next(self._definitions_newest_first(namespace, id), None)
+        return self._definitions.get(namespace, id, version)
 
     async def list_definitions(
         self, namespace: str, *, id: str | None = None, limit: int = 100, offset: int = 0
     ) -> Sequence[DefinitionRow]:
+        """The one registered last first."""
         self._check_open()
-        check_limit(limit)
-        return list(self._definitions_newest_first(namespace, id))[offset : offset + limit]
+        check_limit(limit, offset)
+        return list(self._definitions.newest_first(namespace, id))[offset : offset + limit]
 
-    def _definitions_newest_first(self, namespace: str, id: str | None) -> Iterator[DefinitionRow]:
-        for definition in reversed(self._definitions.values()):
-            if definition.namespace == namespace and (id is None or definition.id == id):
-                yield definition
+    async def definitions_page(self, query: DefinitionQuery) -> DefinitionPage:
+        """The one registered last first."""
+        self._check_open()
+        return self._definitions.page(query)
+
+    async def delete_definition(
+        self, namespace: str, id: str, version: str | None, *, at_ms: int
+    ) -> Deletion:
+        """At once; a version that is deleted stays for the histories that need it."""
+        self._check_open()
+        unfinished = (
+            key.execution_id
+            for key, execution in self._executions.items()
+            if key.namespace == namespace
+            and execution.row.definition == id
+            and version in (None, execution.row.version)
+            and execution.row.status not in TERMINAL
+        )
+        return self._definitions.delete(namespace, id, version, unfinished, at_ms=at_ms)
 
     # visibility
 
     async def get_row(self, key: ExecutionKey) -> ExecutionRow | None:
+        """The row as the last append left it."""
         self._check_open()
         execution = self._executions.get(key)
         return None if execution is None else execution.row
 
     async def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
+        """The newest first; pages neither repeat nor skip."""
         self._check_open()
         begin = check_query(query)
         found = [
             (cursor, execution.row)
             for cursor, execution in reversed(self._newest_last)
-            if (begin is None or cursor < begin) and _matches(query, execution.row)
+            if _matches(query, execution.row)
         ]
-        page = found[: query.limit]
-        more = len(found) > query.limit
+        rest = [each for each in found if begin is None or each[0] < begin][query.offset :]
+        page = rest[: query.limit]
+        more = len(rest) > query.limit
         return ExecutionPage(
             rows=tuple(row for _, row in page),
             next_cursor=page[-1][0].encode() if more else None,
+            total=len(found) if query.count else None,
         )
 
     async def count_executions(self, namespace: str | None = None) -> Mapping[str, int]:
+        """By status; one without executions is left out."""
         self._check_open()
         return Counter(
             execution.row.status
@@ -384,7 +454,38 @@ class MemoryJournal:
             if namespace is None or key.namespace == namespace
         )
 
+    # retention
+
+    async def purge_executions(self, *, ended_before_ms: int, limit: int = 100) -> int:
+        """So many at most; 0 when none is left that may go."""
+        self._check_open()
+        untaken = {key for shard in self._shards.values() for key, _ in shard.outgoing.values()}
+        ended = (
+            (execution.row.ended_at_ms, key)
+            for key, execution in self._executions.items()
+            if execution.row.ended_at_ms is not None
+            and execution.row.ended_at_ms < ended_before_ms
+            and key not in untaken
+        )
+        gone = {key for _, key in heapq.nsmallest(limit, ended)}
+        shards = {self._executions.pop(key).row.shard for key in gone}
+        self._newest_last = [each for each in self._newest_last if each[1].row.key not in gone]
+        self._tasks.drop(gone)
+        self._blobs.drop(gone)
+        for name in shards:
+            shard = self._shards[name]
+            shard.events = [event for event in shard.events if event.key not in gone]
+            if is_dedicated(name) and not (shard.events or shard.outgoing):
+                del self._shards[name]
+        return len(gone)
+
+    async def named_blobs(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the names that a stored history or definition holds."""
+        self._check_open()
+        return self._blobs.named(names)
+
     async def close(self) -> None:
+        """Everything is gone with the object; closing twice is harmless."""
         self._closed = True
 
     def _check_open(self) -> None:
@@ -405,4 +506,10 @@ def _matches(query: ExecutionQuery, row: ExecutionRow) -> bool:
         and (query.created_from_ms is None or row.created_at_ms >= query.created_from_ms)
         and (query.created_before_ms is None or row.created_at_ms < query.created_before_ms)
         and all(row.tags.get(name) == value for name, value in query.tags.items())
+        and (query.correlation_id is None or row.correlation_id == query.correlation_id)
+        and (
+            query.q is None
+            or query.q.lower() in row.key.execution_id.lower()
+            or query.q.lower() in row.definition.lower()
+        )
     )

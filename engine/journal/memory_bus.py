@@ -24,6 +24,7 @@ class MemoryBus:
         self.end = 0
 
     def publish(self, events: Iterable[BusEvent]) -> None:
+        """Give the events that are new the next positions."""
         for event in events:
             if (event.namespace, event.id) not in self._ids:
                 self._ids.add((event.namespace, event.id))
@@ -31,10 +32,12 @@ class MemoryBus:
                 self._events.append((self.end, event))
 
     def after(self, position: int, limit: int) -> Sequence[tuple[int, BusEvent]]:
+        """The events behind a position, in order."""
         begin = bisect_right(self._events, position, key=lambda entry: entry[0])
         return self._events[begin : begin + limit]
 
     def purge(self, before_ms: int) -> int:
+        """Forget the events from before an instant; how many."""
         kept = [entry for entry in self._events if entry[1].published_at_ms >= before_ms]
         count = len(self._events) - len(kept)
         self._events = kept
@@ -62,5 +65,6 @@ class Subscriptions:
     def awaiting(
         self, shard: str, namespace: str, name: str, after: ExecutionKey | None, limit: int
     ) -> Sequence[ExecutionKey]:
+        """In the order of ids, behind the one given."""
         keys = self._keys.get((shard, namespace, name), _NOBODY)
         return heapq.nsmallest(limit, (key for key in keys if after is None or key > after))

@@ -10,10 +10,19 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ..errors import InputError
-from .protocol import ExecutionQuery, TaskQuery
+from .protocol import DefinitionQuery, ExecutionQuery, TaskQuery
 
 LIMIT_MAX: Final = 1_000
 """Rows of one page: bounds how long a read holds its view of the database."""
+
+OFFSET_MAX: Final = 100_000
+"""Rows that a page may leave out; further on a cursor costs nothing."""
+
+INSTANT_MAX: Final = 2**53
+"""Milliseconds, far beyond the year 9999; what every store can compare."""
+
+TOTAL_MAX: Final = 100_000
+"""How far rows are counted, where none of the counts that are kept answers."""
 
 
 class Cursor(NamedTuple):
@@ -23,6 +32,7 @@ class Cursor(NamedTuple):
     number: int
 
     def encode(self) -> str:
+        """The text that `decode_cursor` reads."""
         return f"{self.created_at_ms}-{self.number}"
 
 
@@ -38,13 +48,21 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19  # below 2**63
 
 
-def check_query(query: ExecutionQuery | TaskQuery) -> Cursor | None:
+def check_query(query: ExecutionQuery | TaskQuery | DefinitionQuery) -> Cursor | None:
     """Where the page begins; raises `InputError`."""
-    check_limit(query.limit)
+    check_limit(query.limit, query.offset)
+    if isinstance(query, ExecutionQuery):
+        for instant in (query.created_from_ms, query.created_before_ms):
+            if instant is not None and not -INSTANT_MAX <= instant <= INSTANT_MAX:
+                raise InputError(f"{instant} is no instant in milliseconds since 1970")
     return None if query.cursor is None else decode_cursor(query.cursor)
 
 
-def check_limit(limit: int) -> None:
-    """Raises `InputError` for a limit outside 1 … `LIMIT_MAX`."""
+def check_limit(limit: int, offset: int = 0) -> None:
+    """Raises `InputError` for a limit outside 1 … `LIMIT_MAX`, or such an offset."""
+    if not 0 <= offset <= OFFSET_MAX:
+        raise InputError(
+            f"offset is {offset}; it must be between 0 and {OFFSET_MAX:,}: go on with a cursor"
+        )
     if not 1 <= limit <= LIMIT_MAX:
         raise InputError(f"limit is {limit}; it must be between 1 and {LIMIT_MAX:,}")

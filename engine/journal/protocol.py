@@ -1,239 +1,69 @@
-"""The `Journal` port: what every store of histories promises, and the records it keeps.
+"""The `Journal` port: what every store of histories promises; its records are in `records.py`.
 
-The journal does not know what an event means: bodies are bytes that `engine/kernel/codec.py` made.
 It knows executions, their order, who owns them, when they want to wake, and what may be asked
-about them. Blobs have a port of their own in `blobs.py`.
+about them. Blobs have a port of their own, `BlobStore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from msgspec import Struct
-
 from heliostat.engine.identity import ExecutionKey
-from heliostat.engine.status import ExecutionStatus, TaskStatus
 
+from .records import (
+    Append,
+    AppendResult,
+    BusEvent,
+    Claim,
+    DefinitionPage,
+    DefinitionQuery,
+    DefinitionRow,
+    DefinitionSummary,
+    Deletion,
+    ExecutionPage,
+    ExecutionQuery,
+    ExecutionRow,
+    FollowedEvent,
+    JournalInfo,
+    Message,
+    OwnerRow,
+    ShardBatch,
+    ShardRow,
+    SnapshotRow,
+    StoredExecution,
+    TaskPage,
+    TaskQuery,
+    TaskRow,
+)
 
-class JournalInfo(Struct, frozen=True, kw_only=True):
-    """What a journal knows about itself; fixed when it is created."""
-
-    deployment_id: str
-    format_version: int
-    shard_count: int
-    single_node: bool  # one writing process on one node (SQLite), or shared (PostgreSQL)
-
-
-class Claim(Struct, frozen=True, kw_only=True):
-    """Ownership of a shard by one incarnation, until a later claim raises the epoch."""
-
-    shard: str
-    epoch: int
-    next_position: int  # the owner numbers the shard's events from here, without a gap
-
-
-class ShardRow(Struct, frozen=True, kw_only=True):
-    """Who owns a shard, as far as the journal knows."""
-
-    shard: str
-    epoch: int
-    owner: str | None  # an incarnation
-
-
-class OwnerRow(Struct, frozen=True, kw_only=True):
-    """One process life of an execution host; `beat_at_ms` moves while its turns do."""
-
-    incarnation: str
-    name: str
-    pid: int
-    node: str
-    started_at_ms: int
-    beat_at_ms: int
-    draining: bool = False
-
-
-class ExecutionRow(Struct, frozen=True, kw_only=True):
-    """The searchable projection of one execution; written whole, in the commit that changes it.
-
-    `shard` and `created_at_ms` are those of its first commit, whatever a later row says.
-    """
-
-    key: ExecutionKey
-    shard: str
-    definition: str
-    version: str
-    status: ExecutionStatus
-    run: int = 1
-    busy: int = 0
-    """Attempts outstanding: a take-over loads the executions where this is not zero."""
-    wake_at_ms: int | None = None
-    """The earliest of its timers: the durable index that wakes hibernated executions."""
-    created_at_ms: int
-    ended_at_ms: int | None = None
-    failure_type: str | None = None
-    failure_message: str | None = None
-    tags: Mapping[str, str] = {}
-    awaits: tuple[str, ...] = ()
-    """Types of the events that it wants to hear of; those of a row that has ended do not count."""
-
-
-class TaskRow(Struct, frozen=True, kw_only=True):
-    """The searchable projection of one human task; written whole, in the commit that changes it.
-
-    `created_at_ms` is that of its first commit, whatever a later row says.
-    """
-
-    key: ExecutionKey  # that of the append which carries it
-    task_id: str  # unique in its execution
-    definition: str
-    step: str
-    name: str | None = None
-    point: str | None = None
-    status: TaskStatus
-    assignees: tuple[str, ...] = ()
-    candidates: tuple[str, ...] = ()
-    claimed_by: str | None = None
-    created_at_ms: int
-    deadline_at_ms: int | None = None
-    ended_at_ms: int | None = None
-    body: bytes = b""  # what the person is shown, and the form; the journal does not look into it
-
-
-class BusEvent(Struct, frozen=True, kw_only=True):
-    """A published event; its id is unique in its namespace, for as long as the bus keeps it."""
-
-    id: str
-    namespace: str
-    name: str
-    published_at_ms: int
-    body: bytes
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """What one execution tells another; kept until the receiver has journaled its id."""
-
-    id: str
-    sender_shard: str
-    receiver: ExecutionKey
-    sent_at_ms: int
-    body: bytes
-
-
-class SnapshotRow(Struct, frozen=True, kw_only=True):
-    """The state after event `seq`; the latest one replaces the earlier ones."""
-
-    seq: int
-    body: bytes
-
-
-class Append(Struct, frozen=True, kw_only=True):
-    """What one turn adds to one execution; stored whole or, on a conflict, not at all."""
-
-    key: ExecutionKey
-    after_seq: int  # 0 creates the execution, and conflicts when it exists
-    events: tuple[bytes, ...]
-    row: ExecutionRow | None = None  # None leaves the row as it is; never None where after_seq is 0
-    snapshot: SnapshotRow | None = None
-    sent: tuple[Message, ...] = ()
-    received: tuple[str, ...] = ()  # message ids that these events journal: their rows are deleted
-    tasks: tuple[TaskRow, ...] = ()  # replace the rows of the same tasks
-    published: tuple[BusEvent, ...] = ()  # an id that the bus keeps is left as it is
-
-
-class ShardBatch(Struct, frozen=True, kw_only=True):
-    """The atomic unit: all that one turn adds to one shard."""
-
-    shard: str
-    epoch: int
-    first_position: int  # of the first event of the first append, then dense in the order given
-    """The shard's next; anything else is the owner's mistake and raises `JournalError`."""
-    appends: tuple[Append, ...]
-
-
-class AppendResult(Struct, frozen=True, kw_only=True):
-    """What was refused; the rest is stored.
-
-    `fenced`: shards with a newer owner (drop their state, never retry). `conflicts`: executions
-    whose `after_seq` is not their last (load again, decide again). Where executions of a shard
-    conflict, the positions of the appends stored after them close up, so that they stay dense;
-    `next_positions` says where each stored shard goes on.
-    """
-
-    fenced: frozenset[str] = frozenset()
-    conflicts: frozenset[ExecutionKey] = frozenset()
-    next_positions: Mapping[str, int] = {}
-
-
-class StoredExecution(Struct, frozen=True, kw_only=True):
-    """All that is needed to fold an execution's state again."""
-
-    row: ExecutionRow
-    snapshot: SnapshotRow | None
-    events: tuple[bytes, ...]  # those after the snapshot, in order
-    last_seq: int
-
-
-class FollowedEvent(Struct, frozen=True, kw_only=True):
-    """An event as a follower of its shard sees it."""
-
-    position: int
-    key: ExecutionKey
-    seq: int
-    body: bytes
-
-
-class DefinitionRow(Struct, frozen=True, kw_only=True):
-    """A registered version; immutable."""
-
-    namespace: str
-    id: str
-    version: str
-    content_hash: str
-    body: bytes  # the definition as canonical JSON
-    compiled: bytes  # what registration fixed for ever: numbering, merged options, code bundle
-    registered_at_ms: int
-
-
-class ExecutionQuery(Struct, frozen=True, kw_only=True):
-    """A page of executions, newest first; every filter that is given must hold."""
-
-    namespace: str
-    definition: str | None = None
-    version: str | None = None
-    status: tuple[ExecutionStatus, ...] = ()
-    created_from_ms: int | None = None
-    created_before_ms: int | None = None
-    tags: Mapping[str, str] = {}
-    limit: int = 100  # 1 … 1,000
-    cursor: str | None = None  # `ExecutionPage.next_cursor` of the page before
-
-
-class TaskQuery(Struct, frozen=True, kw_only=True):
-    """A page of human tasks, newest first; every filter that is given must hold."""
-
-    namespace: str
-    execution_id: str | None = None
-    definition: str | None = None
-    status: tuple[TaskStatus, ...] = ()
-    person: str | None = None
-    """Among `assignees` or `candidates`, or `claimed_by`; a group is written `group:<name>`."""
-    limit: int = 100  # 1 … 1,000
-    cursor: str | None = None  # `TaskPage.next_cursor` of the page before
-
-
-class TaskPage(Struct, frozen=True, kw_only=True):
-    """One page; `next_cursor` is None on the last."""
-
-    rows: tuple[TaskRow, ...]
-    next_cursor: str | None
-
-
-class ExecutionPage(Struct, frozen=True, kw_only=True):
-    """One page; `next_cursor` is None on the last."""
-
-    rows: tuple[ExecutionRow, ...]
-    next_cursor: str | None
+__all__ = [
+    "Append",
+    "AppendResult",
+    "BlobStore",
+    "BusEvent",
+    "Claim",
+    "DefinitionPage",
+    "DefinitionQuery",
+    "DefinitionRow",
+    "DefinitionSummary",
+    "Deletion",
+    "ExecutionPage",
+    "ExecutionQuery",
+    "ExecutionRow",
+    "FollowedEvent",
+    "Journal",
+    "JournalInfo",
+    "Message",
+    "OwnerRow",
+    "ShardBatch",
+    "ShardRow",
+    "SnapshotRow",
+    "StoredExecution",
+    "TaskPage",
+    "TaskQuery",
+    "TaskRow",
+]
 
 
 class Journal(Protocol):
@@ -246,8 +76,9 @@ class Journal(Protocol):
     - Durable: once `append` returns, its events survive the loss of this process.
       (The memory backend promises this for the life of its object only.)
     - Ordered: readers see the events of an execution in `seq` order, never with a gap.
-    - Dense: the events of a shard have the positions 1, 2, 3, …; a follower that asks again after
-      the last position it saw misses none and sees none twice.
+    - Dense: the events of a shard have the positions 1, 2, 3, …, without those of purged
+      executions; a follower that asks again after the last position it saw misses none and sees
+      none twice.
     - Fenced: after a claim of a shard at epoch N, every append at another epoch is refused.
     - Unique: two appends with the same `after_seq` for one execution are not both stored.
     - Messages: a message sent in a stored append is read by `outgoing` until an append that
@@ -262,6 +93,8 @@ class Journal(Protocol):
       its end again is named again.
     - Tasks: a row in `tasks` replaces that of the same task; it is part of the atomic unit.
     - Timers: `due` names every execution whose row has `wake_at_ms` at or before the instant.
+    - Blobs: a name in `blobs` is part of the atomic unit, and is named until the execution is
+      purged; the code of a definition is named for ever.
 
     Not guaranteed: atomicity or any order across shards, or that a read shows an append in flight.
 
@@ -413,19 +246,38 @@ class Journal(Protocol):
     # definitions
 
     async def put_definition(self, definition: DefinitionRow) -> DefinitionRow:
-        """Store a version, or return the one that is there already; the caller compares hashes."""
+        """Store a version, or return the one that is there already; the caller compares hashes.
+
+        One that was deleted is there; with the same hash it is not deleted any more, and was
+        registered when this one says.
+        """
         ...
 
     async def get_definition(
         self, namespace: str, id: str, version: str | None = None
     ) -> DefinitionRow | None:
-        """A version; None asks for the one registered last."""
+        """A version, also a deleted one; None asks for the one registered last that is not."""
         ...
 
     async def list_definitions(
         self, namespace: str, *, id: str | None = None, limit: int = 100, offset: int = 0
     ) -> Sequence[DefinitionRow]:
-        """Every version, the one registered last first."""
+        """Every version that is not deleted, the one registered last first."""
+        ...
+
+    async def definitions_page(self, query: DefinitionQuery) -> DefinitionPage:
+        """A page of summaries; costs by how many there are, not by how large they are."""
+        ...
+
+    async def delete_definition(
+        self, namespace: str, id: str, version: str | None, *, at_ms: int
+    ) -> Deletion:
+        """Delete a version, or all of them: whole, or not at all.
+
+        Nothing is deleted while an execution of them has not ended, or a version of another
+        definition calls them. An execution that is started meanwhile, by who had looked before,
+        goes on with its version.
+        """
         ...
 
     # visibility
@@ -436,6 +288,23 @@ class Journal(Protocol):
 
     async def count_executions(self, namespace: str | None = None) -> Mapping[str, int]:
         """How many executions have each status (None: of all namespaces)."""
+        ...
+
+    # retention
+
+    async def purge_executions(self, *, ended_before_ms: int, limit: int = 100) -> int:
+        """Delete executions that ended before an instant, the earliest end first; how many.
+
+        One commit of at most `limit` executions, fewer where they are large, each with its events,
+        snapshot, tasks and blob names; 0 says that none is left. In the shard of a dedicated
+        execution nothing is left, and so is the shard. One of whose messages one is not taken yet
+        is left out. Positions are not given again, and `follow` goes on after the gap. An append
+        that follows conflicts, as for one that never was; one that creates it again is stored.
+        """
+        ...
+
+    async def named_blobs(self, names: Sequence[str]) -> frozenset[str]:
+        """Of these blobs, those that a stored history or a definition's code names."""
         ...
 
     async def close(self) -> None:
@@ -449,7 +318,7 @@ class BlobStore(Protocol):
     - A blob that `put` returned survives the loss of this process; a half-written one is never
       read.
     - Every `put` refreshes the blob's time, also where the content is there already.
-    - `sweep` spares what is younger than its bound, so that a blob written before the event that
+    - `delete` spares what is younger than its bound, so that a blob written before the event that
       will name it is never lost.
     """
 
@@ -463,6 +332,13 @@ class BlobStore(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
-    def sweep(self, keep: frozenset[str], *, older_than_s: float) -> int:
-        """Delete what is not kept and not younger than the bound; return how many."""
+    def aged(self, *, older_than_s: float) -> Iterator[Sequence[str]]:
+        """The names of all blobs not younger than a bound, in parts of bounded size.
+
+        What a killed writer left, and is as old, is cleared on the way.
+        """
+        ...
+
+    def delete(self, names: Sequence[str], *, older_than_s: float) -> int:
+        """Delete those that are still not younger than the bound; how many."""
         ...

@@ -31,9 +31,17 @@ DEPTH_MAX: Final = 32
 """Of executions that start one another by `sub_workflow`: deeper is a recursion without an end."""
 
 
-def expression_failure(error: Exception, step: StepPlan, item_index: int | None = None) -> Failure:
+def expression_failure(
+    error: ExpressionError, step: StepPlan, item_index: int | None = None
+) -> Failure:
     """An expression without a value, as a step's failure."""
-    return Failure(type="ExpressionError", message=str(error), step=step.id, item_index=item_index)
+    return Failure(
+        type=error.type,
+        message=str(error),
+        mro=error.raised,
+        step=step.id,
+        item_index=item_index,
+    )
 
 
 class Opening:
@@ -287,13 +295,18 @@ class Opening:
             self._item(step, at, first_scope + index, index, values[index], context)
 
     def next_item(
-        self, step: StepPlan, parent: ScopeState, visit: Visit, items: Items, now_ms: int
+        self,
+        step: StepPlan,
+        parent: ScopeState,
+        visit: Visit,
+        items: Items,
+        index: int,
+        now_ms: int,
     ) -> None:
-        """Open the next item of a `foreach` that is under way."""
+        """Open an item of a `foreach` that is under way; they open in the order of the list."""
         values = items.values
         if isinstance(values, Held):
             values = self._state.held(values)
-        index = items.next_index
         context = ScopeContext(self._plan, self._state, parent, now_ms)
         at = Address(parent.number, step.number, visit.visit)
         self._item(step, at, items.first_scope + index, index, values[index], context)

@@ -15,6 +15,7 @@ from heliostat.engine.kernel.apply_requests import REQUESTS
 from heliostat.engine.kernel.apply_scopes import SCOPES
 from heliostat.engine.kernel.apply_steps import STEPS
 from heliostat.engine.kernel.beginning import (
+    hand_on,
     open_all,
     resume_all,
 )
@@ -30,6 +31,7 @@ from heliostat.engine.kernel.events import (
     ExecutionCompleted,
     ExecutionEvent,
     ExecutionFailed,
+    ExecutionMigrated,
     ExecutionPaused,
     ExecutionRedirected,
     ExecutionResumed,
@@ -46,6 +48,7 @@ from heliostat.engine.kernel.state import (
 from heliostat.engine.kernel.visits import (
     refresh_status,
     remember,
+    tallied,
     visit_of,
 )
 from heliostat.engine.plan.plan import Plan
@@ -55,7 +58,11 @@ CANCEL_IDS_MAX: Final = 16
 
 
 def apply(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> None:
-    """Book one fact. Raises `KeyError` where it does not fit the state: the journal is corrupt."""
+    """Book one fact. Raises `KeyError` where it does not fit the state: the journal is corrupt.
+
+    Args:
+        plan: of the version that the event belongs to; of `ExecutionMigrated` the one moved to.
+    """
     state.seq += 1
     state.at_ms = event.at_ms
     _BOOK[type(event)](plan, state, event)
@@ -67,6 +74,8 @@ def _started(plan: Plan, state: ExecutionState, event: ExecutionStarted) -> None
     state.input, state.input_bytes, state.extracts = event.input, event.input_bytes, event.extracts
     state.tags = event.tags
     state.parent = event.parent
+    state.priority = event.priority
+    state.correlation_id = event.correlation_id
     state.created_at_ms = event.at_ms
     state.scopes[ROOT] = ScopeState(
         number=ROOT,
@@ -155,6 +164,27 @@ def _execution_retried(plan: Plan, state: ExecutionState, event: ExecutionRetrie
     open_all(plan, state, event.activated)
 
 
+def _migrated(plan: Plan, state: ExecutionState, event: ExecutionMigrated) -> None:
+    """Go on with the plan of the event's version; what nothing in it can need is dropped."""
+    remember(state, event.message_id)
+    state.version = event.version
+    state.moves += 1
+    for scope in state.scopes.values():
+        if scope.plan_scope is None:
+            continue
+        written = plan.scopes[scope.plan_scope]
+        known = scope.variables | event.variables.get(scope.number, {})
+        scope.variables = {name: known[name] for name in known if name in written.variables}
+        for number in [number for number in scope.settled if plan.steps[number].retired]:
+            settled = scope.settled.pop(number)
+            if settled.holders:
+                scope.replaced[number, settled.visit] = settled
+        if written.notation == "dag":
+            scope.tallies = tallied(plan, scope)
+    open_all(plan, state, event.activated)
+    hand_on(plan, state)
+
+
 def _owner_changed(plan: Plan, state: ExecutionState, event: OwnerChanged) -> None:
     for at in event.reissued:
         visit = visit_of(state, at)
@@ -174,5 +204,6 @@ _BOOK: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {
     ExecutionFailed: _execution_failed,
     ExecutionCanceled: _execution_canceled,
     ExecutionRetried: _execution_retried,
+    ExecutionMigrated: _migrated,
     OwnerChanged: _owner_changed,
 }

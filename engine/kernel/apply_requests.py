@@ -18,10 +18,13 @@ from heliostat.engine.kernel.events import (
     EventKept,
     HandlerFired,
     MessageTaken,
+    MetadataChanged,
     SignalKept,
     TaskAssigned,
     TaskClaimed,
+    TaskFailed,
     TaskOpened,
+    TaskProgressed,
     TaskReleased,
 )
 from heliostat.engine.kernel.state import (
@@ -61,6 +64,7 @@ def _event_kept(plan: Plan, state: ExecutionState, event: EventKept) -> None:
         data=event.data,
         at_ms=event.published_at_ms,
         expires_at_ms=event.expires_at_ms,
+        correlation_id=event.correlation_id,
     )
     state.events.setdefault(event.name, []).append(kept)
     state.events_kept += 1
@@ -139,6 +143,23 @@ def _task_assigned(plan: Plan, state: ExecutionState, event: TaskAssigned) -> No
     task_changed(state, event.at, visit, "Open" if task.claimed_by is None else "Claimed")
 
 
+def _task_progressed(plan: Plan, state: ExecutionState, event: TaskProgressed) -> None:
+    visit, task = _task(state, event.at)
+    remember(state, event.message_id)
+    task.progress, task.details = event.progress, event.details
+    task.said += 1
+    task_changed(state, event.at, visit, "Open" if task.claimed_by is None else "Claimed")
+
+
+def _task_failed(plan: Plan, state: ExecutionState, event: TaskFailed) -> None:
+    remember(state, event.message_id)
+
+
+def _metadata_changed(plan: Plan, state: ExecutionState, event: MetadataChanged) -> None:
+    remember(state, event.message_id)
+    state.metadata = event.metadata
+
+
 REQUESTS: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {
     SignalKept: _signal_kept,
     EventKept: _event_kept,
@@ -148,4 +169,7 @@ REQUESTS: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = 
     TaskClaimed: _task_claimed,
     TaskReleased: _task_released,
     TaskAssigned: _task_assigned,
+    TaskProgressed: _task_progressed,
+    TaskFailed: _task_failed,
+    MetadataChanged: _metadata_changed,
 }

@@ -49,6 +49,7 @@ from heliostat.engine.kernel.visits import (
     set_due,
     set_phase,
     task_changed,
+    task_ended,
     visit_of,
 )
 from heliostat.engine.kernel.withdrawing import attempt_ended
@@ -67,6 +68,10 @@ def _completed(plan: Plan, state: ExecutionState, event: StepCompleted) -> None:
         cancel_region(plan, state, scope, step)
     late = event.recovered is not None and event.message_id is None
     visit = close_visit(plan, state, scope, at, task="Failed" if late else "Completed")
+    if late:
+        task_ended(state, visit, error=event.recovered)
+    else:
+        task_ended(state, visit, output=output)
     if visit.inner is not None or visit.items is not None:
         drop_inner(state, visit)
     if is_item(scope):
@@ -128,6 +133,7 @@ def _failed(plan: Plan, state: ExecutionState, event: StepFailed) -> None:
     answered = event.message_id is not None
     task: TaskStatus = "Completed" if answered else "Failed"
     close_visit(plan, state, scope, at, task=task, keep=uncaught)
+    task_ended(state, visit, error=event.failure)
     if uncaught:
         before = None if is_item(scope) else scope.settled.get(at.step)
         scope.fallen[at.step, at.visit] = Fallen(visit=visit, phase=phase, before=before)

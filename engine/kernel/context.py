@@ -294,6 +294,8 @@ class ScopeContext:
             "run": state.run,
             "started_at": Instant(state.created_at_ms),
             "tags": state.tags,
+            "metadata": state.metadata,
+            "correlation_id": state.correlation_id,
             "parent": None if state.parent is None else state.parent.execution_id,
         }
 
@@ -394,6 +396,8 @@ def error_view(failure: Failure) -> dict[str, Json]:
         "step": failure.step,
         "attempt": failure.attempt,
         "item_index": failure.item_index,
+        "details": failure.details,
+        **({"bases": list(failure.mro)} if failure.mro else {}),
     }
 
 

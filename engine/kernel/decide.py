@@ -2,7 +2,8 @@
 report at least once and clients may ask again.
 
 Reports, the clock and take-overs are here; what people, other executions and events ask for is in
-`requests.py`. The flows that they set off are in `flow.py`, `looking.py` and `ending.py`.
+`steering.py`, `migrating.py`, `tasking.py` and `requests.py`. The flows that they set off are in
+`flow.py`, `looking.py` and `ending.py`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ from heliostat.engine.kernel.stimuli import (
 from heliostat.engine.kernel.tasks import human_of
 from heliostat.engine.kernel.turn import Turn
 from heliostat.engine.kernel.waits import wait_output
-from heliostat.engine.plan.plan import ErrorClause, StepPlan
+from heliostat.engine.plan.plan import ErrorClause, Plan, StepPlan
+from heliostat.engine.scheduling.protocol import PRIORITY
 from heliostat.engine.values import Value
 
 DUE_MAX: Final = 1_000
@@ -91,7 +93,8 @@ def on_start(turn: Turn, stimulus: Start) -> None:
             deadline = instant_of(plan.deadline, context, "deadline")
         opening.start_of(root, context)
     except ExpressionError as error:
-        failure = Failure(type="ExpressionError", message=f"`vars` or `deadline`: {error}")
+        message = str(error) if error.raised else f"`vars` or `deadline`: {error}"
+        failure = Failure(type=error.type, message=message, mro=error.raised)
     turn.emit(
         ExecutionStarted(
             at_ms=now_ms,
@@ -103,6 +106,8 @@ def on_start(turn: Turn, stimulus: Start) -> None:
             extracts=stimulus.extracts,
             tags=stimulus.tags,
             parent=stimulus.parent,
+            priority=_priority(plan, stimulus),
+            correlation_id=stimulus.correlation_id,
             variables=root.variables,
             deadline_at_ms=deadline,
             activated=tuple(opening.activated),
@@ -110,6 +115,14 @@ def on_start(turn: Turn, stimulus: Start) -> None:
         )
     )
     turn.look_at(turn.state.scopes[ROOT])
+
+
+def _priority(plan: Plan, start: Start) -> int:
+    """The most particular that says one: the start, the definition, whoever started it."""
+    for said in (start.priority, plan.priority, start.inherited):
+        if said is not None:
+            return said
+    return PRIORITY
 
 
 # -- reports
@@ -199,7 +212,9 @@ def on_timed_out(turn: Turn, stimulus: StepTimedOut) -> None:
     if visit is None or visit.phase != "running":
         return
     step = turn.plan.steps[stimulus.at.step]
-    failure = Failure(type="Timeout", message=f"the attempt ran longer than {step.timeout_ms} ms")
+    # It may have begun under a version that said another timeout than this one.
+    bound = "its timeout" if step.timeout_ms is None else f"{step.timeout_ms} ms"
+    failure = Failure(type="Timeout", message=f"the attempt ran longer than {bound}")
     _stop_attempt(turn, stimulus.at, step, failure)
 
 
@@ -432,7 +447,7 @@ def _decision(turn: Turn, at: Address, scope: ScopeState, step: StepPlan) -> Non
         try:
             output = step.output.evaluate(context)
         except ExpressionError as error:
-            failure = Failure(type="ExpressionError", message=str(error))
+            failure = Failure(type=error.type, message=str(error), mro=error.raised)
             fail(turn, at, failure, output_allowed=False)
             return
     large = step.output is not None and exceeds(output, HELD_BYTES_MIN)

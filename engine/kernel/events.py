@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from heliostat.engine.identity import Address
 from heliostat.engine.plan.plan import EdgeNumber, StepNumber
+from heliostat.engine.scheduling.protocol import PRIORITY
 from heliostat.engine.values import Value
 
 
@@ -29,9 +30,11 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str | None = None
     attempt: int | None = None
     item_index: int | None = None
+    details: Value = None  # what a person who failed a task says beside
     traceback: str | None = None
     stdout: str | None = None
     stderr: str | None = None
+    place: str | None = None  # `file:line:column` of the step; told to people, never recorded
 
 
 class TaskFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,6 +95,8 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag="execution.started"
     deadline_at_ms: int | None = None
     tags: dict[str, str] = {}
     parent: Parent | None = None
+    priority: int = PRIORITY  # of its attempts, among those that wait for capacity
+    correlation_id: str | None = None
     activated: tuple[Activation, ...] = ()
     failure: Failure | None = None  # `vars` or `deadline` had no value: nothing begins
 
@@ -288,6 +293,7 @@ class EventKept(Event, frozen=True, kw_only=True, tag="event.kept"):
     published_at_ms: int
     expires_at_ms: int
     dropped: tuple[str, ...] = ()  # the oldest, where the buffer was full
+    correlation_id: str | None = None
 
 
 class HandlerFired(Event, frozen=True, kw_only=True, tag="handler.fired"):
@@ -334,6 +340,25 @@ class TaskAssigned(Event, frozen=True, kw_only=True, tag="task.assigned"):
     level: int | None = None  # of the escalation, from 1
 
 
+class TaskProgressed(Event, frozen=True, kw_only=True, tag="task.progressed"):
+    """Who works at a human task says how far it is."""
+
+    at: Address
+    user: str
+    progress: int | None = None  # of 100
+    details: Value = None
+    message_id: str
+
+
+class TaskFailed(Event, frozen=True, kw_only=True, tag="task.failed"):
+    """A person gave a human task up; what follows from the failure is recorded behind it."""
+
+    at: Address
+    user: str
+    failure: Failure
+    message_id: str
+
+
 class TaskOpened(Event, frozen=True, kw_only=True, tag="task.opened"):
     """A step failed, and its `on_error` asks a person how to go on."""
 
@@ -342,6 +367,13 @@ class TaskOpened(Event, frozen=True, kw_only=True, tag="task.opened"):
     clause: int  # of the step's `on_error`
     task: TaskFacts
     deadline_at_ms: int | None = None  # for the person
+
+
+class MetadataChanged(Event, frozen=True, kw_only=True, tag="metadata.changed"):
+    """Somebody wrote the execution's metadata: what there was is replaced by this."""
+
+    message_id: str
+    metadata: dict[str, str] = {}
 
 
 class ExecutionPaused(Event, frozen=True, kw_only=True, tag="execution.paused"):
@@ -366,6 +398,21 @@ class ExecutionRetried(Event, frozen=True, kw_only=True, tag="execution.retried"
     from_step: StepNumber | None = None
     deadlines: tuple[tuple[Address, int], ...] = ()  # of visits that had one: afresh
     activated: tuple[Activation, ...] = ()
+
+
+class ExecutionMigrated(Event, frozen=True, kw_only=True, tag="execution.migrated"):
+    """The execution goes on with another version of its definition.
+
+    What comes after speaks in that version's numbers; what came before means in them what it
+    meant, since versions share their numbers.
+    """
+
+    message_id: str
+    from_version: str
+    version: str
+    reason: str | None = None
+    variables: dict[int, dict[str, Value]] = {}  # those that are new, by scope instance
+    activated: tuple[Activation, ...] = ()  # of DAGs: what the version begins where this one is
 
 
 class CancelRequested(Event, frozen=True, kw_only=True, tag="execution.cancel_requested"):
@@ -447,7 +494,11 @@ ExecutionEvent: TypeAlias = (
     | TaskClaimed
     | TaskReleased
     | TaskAssigned
+    | TaskProgressed
+    | TaskFailed
+    | MetadataChanged
     | ExecutionPaused
     | ExecutionResumed
     | ExecutionRetried
+    | ExecutionMigrated
 )

@@ -456,14 +456,18 @@ def _fail_item(
 def _next_item(
     turn: Turn, parent: ScopeState, visit: Visit, *, completed: int = 0, failed: int = 0
 ) -> tuple[Activation, ...]:
-    """The item that takes the place of one that settles, unless the outcome is settled."""
+    """The item that takes the place of one that settles, unless the outcome is settled; none or
+    more where the execution was moved to a version with another `concurrency`."""
     items, step = visit.items, turn.plan.steps[visit.step]
     assert items is not None
-    if items.closing or items.next_index >= items.width:
+    if items.closing or items.next_index >= items.width or step.foreach is None:
         return ()
     outcome = outcome_of(step, items.width, items.completed + completed, items.failed + failed)
     if outcome is not None:
         return ()
     opening = Opening(turn.plan, turn.state)
-    opening.next_item(step, parent, visit, items, turn.now_ms)
+    room = step.foreach.concurrency - (items.in_flight - 1)
+    last = min(items.next_index + room, items.width)
+    for index in range(items.next_index, last):
+        opening.next_item(step, parent, visit, items, index, turn.now_ms)
     return tuple(opening.activated)

@@ -54,6 +54,7 @@ class _Actions:
                 definition=action.child.workflow,
                 version=action.child.version,
                 input=None if action.input is None else action.input.evaluate(context),
+                priority=state.inherited,
             )
             self.messages.append((self._child_id(number, action), body))
         elif action.kind == "signal":

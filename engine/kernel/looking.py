@@ -88,7 +88,7 @@ def resume(turn: Turn) -> None:
 
 def _look_at_scope(turn: Turn, scope: ScopeState, reach: bool) -> None:
     plan, state = turn.plan, turn.state
-    if is_item(scope) or not _is_open(state, scope):
+    if is_item(scope) or not is_open(state, scope):
         return
     if scope.closing is not None:
         closing = scope.closing
@@ -116,7 +116,7 @@ def _look_at_scope(turn: Turn, scope: ScopeState, reach: bool) -> None:
             finish(turn, scope, stuck_join(plan, scope))
 
 
-def _is_open(state: ExecutionState, scope: ScopeState) -> bool:
+def is_open(state: ExecutionState, scope: ScopeState) -> bool:
     """Whether a scope has not ended: what fell with a failure is kept, but is no matter."""
     if scope.parent is None:
         return True

@@ -28,6 +28,7 @@ class StartChild(MessageBody, frozen=True, kw_only=True, tag="start"):
     version: str | None = None
     input: Value = None
     parent: Parent | None = None  # None: nobody waits for it
+    priority: int | None = None  # the sender's, where it is not the usual one
 
 
 class TellChildEnded(MessageBody, frozen=True, kw_only=True, tag="child_ended"):
@@ -101,6 +102,10 @@ class TaskView(Struct, frozen=True, kw_only=True):
     input: Value = None  # what the person is shown
     form: Mapping[str, Json] | None = None
     failure: Failure | None = None  # of a task that decides about a failed step
+    progress: int | None = None  # of 100, as who works at it said
+    details: Value = None
+    output: Value = None  # what the step completed with
+    error: Failure | None = None  # what the task failed with
 
 
 _encode: Final = encoder().encode

@@ -21,6 +21,7 @@ REPEATING: Final = frozenset(
         "DeadlineExceeded",
         "Canceled",
         "RunnerLost",
+        "Unschedulable",
     }
 )
 """Reserved errors that another attempt would only repeat: retried only where `on` names them."""
@@ -102,7 +103,9 @@ def failure_of(clause: ErrorClause, context: ScopeContext, step: str | None) -> 
     """The failure that a clause's `fail` makes of the one it caught."""
     assert clause.fail is not None
     try:
-        kind, message = (str(data.evaluate(context)) for data in clause.fail)
+        kind, message = (str(data.evaluate(context)) for data in clause.fail[:2])
+        bases = clause.fail[2].evaluate(context) if len(clause.fail) > 2 else None
     except ExpressionError as error:
-        return Failure(type="ExpressionError", message=str(error), step=step)
-    return Failure(type=kind, message=message, step=step)
+        return Failure(type=error.type, message=str(error), mro=error.raised, step=step)
+    mro = tuple(name for name in bases or () if isinstance(name, str))
+    return Failure(type=kind, message=message, mro=mro, step=step)

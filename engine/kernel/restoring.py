@@ -18,11 +18,10 @@ from heliostat.engine.kernel.state import (
     ExecutionState,
     Fallen,
     ScopeState,
-    Tally,
     Task,
     Visit,
 )
-from heliostat.engine.kernel.visits import is_item, refresh_status, set_due
+from heliostat.engine.kernel.visits import is_item, refresh_status, set_due, tallied
 from heliostat.engine.kernel.withdrawing import inner_scopes
 from heliostat.engine.plan.plan import Plan, StepPlan
 
@@ -183,13 +182,4 @@ def start_over(plan: Plan, state: ExecutionState, step: StepPlan) -> None:
             waiting += plan.steps[number].dependents
     for number in again:
         root.settled.pop(number, None)
-    root.tallies = {}
-    for number in plan.root.steps:
-        settled = root.settled.get(number)
-        if settled is None:
-            continue
-        for dependent in plan.steps[number].dependents:
-            tally = root.tallies.setdefault(dependent, Tally())
-            tally.settled += 1
-            tally.completed += settled.status == "Completed"
-            tally.failed += settled.status == "Failed"
+    root.tallies = tallied(plan, root)

@@ -168,8 +168,12 @@ def has_begun(scope: ScopeState, number: StepNumber) -> bool:
     return latest is not None and (number in scope.settled or (number, latest) in scope.active)
 
 
-def tolerated(plan: Plan, scope: ScopeState, step: StepPlan) -> bool:
-    """Whether a DAG goes on although this step fails: all that depends on it can do without."""
+def tolerated(plan: Plan, scope: ScopeState, step: StepPlan, *, settled: bool = False) -> bool:
+    """Whether a DAG goes on although this step fails: all that depends on it can do without.
+
+    Args:
+        settled: the failure is among the tallies already.
+    """
     if not step.dependents or plan.scopes[step.scope].notation != "dag":
         return False
     for number in step.dependents:
@@ -180,7 +184,7 @@ def tolerated(plan: Plan, scope: ScopeState, step: StepPlan) -> bool:
             return False  # also where it was cancelled: nothing looks at the failure then
         if has_begun(scope, number):
             continue
-        if _verdict(dependent, _after(scope, number, ("Failed",))) == "fail":
+        if _verdict(dependent, _after(scope, number, () if settled else ("Failed",))) == "fail":
             return False
     return True
 
@@ -224,6 +228,19 @@ def out_of_reach(plan: Plan, scope: ScopeState) -> Failure | None:
             if settled is not None and settled.failure is not None and settled.status == "Failed":
                 return settled.failure
     return None
+
+
+def beginning(plan: Plan, scope: ScopeState) -> Iterator[tuple[StepPlan, bool]]:
+    """Steps of a DAG that have not begun though their needs let them, and whether as skipped:
+    where its needs are others than those that its steps settled under."""
+    assert scope.plan_scope is not None
+    for number in plan.scopes[scope.plan_scope].steps:
+        step = plan.steps[number]
+        if has_begun(scope, number):
+            continue
+        verdict = _verdict(step, scope.tallies.get(number) or Tally()) if step.needs else "start"
+        if verdict in ("start", "skip"):
+            yield step, verdict == "skip"
 
 
 def _after(scope: ScopeState, dependent: StepNumber, now: Iterable[SettledStatus]) -> Tally:

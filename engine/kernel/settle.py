@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final
 
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel import decide, requests, stimuli
+from heliostat.engine.kernel import decide, migrating, requests, steering, stimuli, tasking
 from heliostat.engine.kernel.looking import settle_matters
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import AnyStimulus
@@ -31,14 +31,16 @@ _REACT: Final[dict[type[Any], Callable[[Turn, Any], None]]] = {
     stimuli.StepStopped: decide.on_stopped,
     stimuli.Woke: decide.on_woke,
     stimuli.TakenOver: decide.on_taken_over,
-    stimuli.Cancel: requests.on_cancel,
-    stimuli.Pause: requests.on_pause,
-    stimuli.Resume: requests.on_resume,
-    stimuli.Retry: requests.on_retry,
+    stimuli.Cancel: steering.on_cancel,
+    stimuli.Pause: steering.on_pause,
+    stimuli.Resume: steering.on_resume,
+    stimuli.Retry: steering.on_retry,
+    stimuli.Migrate: migrating.on_migrate,
     stimuli.Signal: requests.on_signal,
     stimuli.EventArrived: requests.on_event,
     stimuli.ChildEnded: requests.on_child_ended,
-    stimuli.TaskAction: requests.on_task,
+    stimuli.TaskAction: tasking.on_task,
+    stimuli.SetMetadata: steering.on_metadata,
 }
 
 _REPORTS: Final = frozenset(

@@ -27,6 +27,7 @@ from msgspec import Struct, field
 
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import Failure, Parent
+from heliostat.engine.scheduling.protocol import PRIORITY
 from heliostat.engine.status import TERMINAL, ExecutionStatus, TaskStatus
 from heliostat.engine.values import Held, Value
 
@@ -115,6 +116,9 @@ class Task(Struct, kw_only=True, omit_defaults=True):
     escalate_at_ms: tuple[int, ...] = ()
     level: int = 0  # escalations so far
     claimed_by: str | None = None
+    progress: int | None = None  # as who works at it said last
+    details: Value = None
+    said: int = 0  # how often something was said of that
     opened_at_ms: int = 0
     deadline_at_ms: int | None = None
     clause: int | None = None  # of `on_error`: a person decides about a failure
@@ -129,6 +133,8 @@ class TaskChange(Struct, kw_only=True):
     status: TaskStatus
     at_ms: int
     shown: Value = None  # what the person is shown
+    output: Value = None  # what its step completed with
+    error: Failure | None = None  # what it failed with
 
 
 class Kept(Struct, kw_only=True, omit_defaults=True):
@@ -261,6 +267,7 @@ class Buffered(Struct, kw_only=True, omit_defaults=True):
     data: Value = None
     at_ms: int = 0  # a signal came, an event was published
     expires_at_ms: int | None = None
+    correlation_id: str | None = None  # of an event: what it belongs to
 
 
 class ExecutionState(Struct, kw_only=True, omit_defaults=True):
@@ -272,6 +279,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     execution_id: str = ""
     definition: str = ""
     version: str = ""
+    moves: int = 0  # how often it was moved to another version
     input: Value = None
     input_bytes: int = 0
     extracts: dict[str, Value] | None = None
@@ -286,6 +294,9 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     cancel_ids: list[str] = []
     cancel_reason: str | None = None
     parent: Parent | None = None
+    priority: int = PRIORITY
+    correlation_id: str | None = None
+    metadata: dict[str, str] = {}
     paused: bool = False
     seen: dict[str, None] = {}  # ids of messages and events, the latest ones
     signals: dict[str, list[Buffered]] = {}  # by name, in the order they came
@@ -315,6 +326,11 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     def ended(self) -> bool:
         """Whether the run has reached its terminal state."""
         return self.status in TERMINAL
+
+    @property
+    def inherited(self) -> int | None:
+        """The priority that goes on to what it starts; None where it is the usual one."""
+        return None if self.priority == PRIORITY else self.priority
 
     @property
     def closing(self) -> Closing | None:

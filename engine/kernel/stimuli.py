@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import Failure, Parent
+from heliostat.engine.plan.mapping import PlanMapping
 from heliostat.engine.values import Value
 
 
@@ -27,6 +28,9 @@ class Start(Stimulus, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     parent: Parent | None = None
     message_id: str | None = None  # of the `StartChild` it came with
+    priority: int | None = None  # as the start says; None: as the definition says
+    inherited: int | None = None  # the priority of whoever started it, where neither says one
+    correlation_id: str | None = None  # what its starter knows it by; it means nothing here
 
 
 class StepReturned(Stimulus, frozen=True, kw_only=True):
@@ -104,6 +108,15 @@ class Retry(Stimulus, frozen=True, kw_only=True):
     from_step: str | None = None
 
 
+class Migrate(Stimulus, frozen=True, kw_only=True):
+    """Somebody asks an execution to go on with another version of its definition."""
+
+    message_id: str
+    mapping: PlanMapping
+    reason: str | None = None
+    dry_run: bool = False  # only say whether it would
+
+
 class Signal(Stimulus, frozen=True, kw_only=True):
     """A client or another execution signals this one."""
 
@@ -119,6 +132,7 @@ class EventArrived(Stimulus, frozen=True, kw_only=True):
     name: str
     data: Value = None
     published_at_ms: int
+    correlation_id: str | None = None
 
 
 class ChildEnded(Stimulus, frozen=True, kw_only=True):
@@ -133,7 +147,14 @@ class ChildEnded(Stimulus, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-TaskVerb = Literal["claim", "release", "assign", "complete"]
+class SetMetadata(Stimulus, frozen=True, kw_only=True):
+    """Somebody writes the execution's metadata, also of one that has ended."""
+
+    message_id: str
+    metadata: dict[str, str]
+
+
+TaskVerb = Literal["claim", "release", "assign", "complete", "fail", "progress"]
 
 
 class TaskAction(Stimulus, frozen=True, kw_only=True):
@@ -145,8 +166,10 @@ class TaskAction(Stimulus, frozen=True, kw_only=True):
     user: str
     assignees: tuple[str, ...] = ()  # of `assign`
     candidates: tuple[str, ...] = ()
-    data: Value = None  # of `complete`: what was submitted
-    force: bool = False  # complete or release what another person has claimed
+    data: Value = None  # of `complete`: what was submitted; of `fail` and `progress`: details
+    error: str = ""  # of `fail`: what went wrong, in words
+    progress: int | None = None  # of `progress`: so much of 100
+    force: bool = False  # complete, fail or release what another person has claimed
 
 
 class TakenOver(Stimulus, frozen=True, kw_only=True):
@@ -174,4 +197,6 @@ AnyStimulus: TypeAlias = (
     | EventArrived
     | ChildEnded
     | TaskAction
+    | SetMetadata
+    | Migrate
 )

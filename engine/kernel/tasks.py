@@ -44,4 +44,8 @@ def _view(plan: Plan, state: ExecutionState, change: TaskChange) -> TaskView:
         input=change.shown,
         form=human.form,
         failure=task.failure,
+        progress=task.progress,
+        details=task.details,
+        output=change.output,
+        error=change.error,
     )

@@ -11,6 +11,7 @@ items. `looking.py` takes it from there, and reads the state only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -29,6 +30,7 @@ from heliostat.engine.kernel.messages import (
 )
 from heliostat.engine.kernel.state import ExecutionState, ScopeState, Visit
 from heliostat.engine.kernel.tasks import task_views
+from heliostat.engine.plan.mapping import Obstacle
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Value
 
@@ -38,6 +40,8 @@ class Refused(Struct, frozen=True):
 
     code: Literal["CONFLICT", "OVERLOADED", "INVALID_INPUT", "NOT_FOUND"]
     message: str
+    field: str | None = None  # of what the request carries, that is at fault
+    obstacles: tuple[Obstacle, ...] = ()  # to moving it to another version
 
 
 class Decision(Struct):
@@ -130,11 +134,20 @@ class Turn:
         """The items or branches of a visit may have ended."""
         self.agenda.append((scope.number, (visit.step, visit.visit), False))
 
+    def knows(self, message_id: str) -> bool:
+        """Whether a message has decided already; either way it need not come again."""
+        self.taken.append(message_id)
+        return message_id in self.state.seen
+
     def refuse(
-        self, code: Literal["CONFLICT", "OVERLOADED", "INVALID_INPUT", "NOT_FOUND"], message: str
+        self,
+        code: Literal["CONFLICT", "OVERLOADED", "INVALID_INPUT", "NOT_FOUND"],
+        message: str,
+        field: str | None = None,
+        obstacles: Sequence[Obstacle] = (),
     ) -> None:
         """The request cannot be followed; nothing was decided."""
-        self.refused = Refused(code, message)
+        self.refused = Refused(code, message, field, tuple(obstacles))
 
     # -- what should be in flight
 
@@ -172,6 +185,7 @@ class Turn:
             version=step.child.version,
             input=state.resolve(visit.input) if visit.holds else visit.input,
             parent=parent,
+            priority=state.inherited,
         )
         self.messages.append(Outgoing(id=f"{child_id}#start", receiver=child_id, body=body))
 

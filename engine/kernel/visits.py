@@ -9,15 +9,18 @@ from __future__ import annotations
 from typing import Final
 
 from heliostat.engine.identity import Address
+from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.state import (
     ROOT,
     Buffered,
     ExecutionState,
     Phase,
     ScopeState,
+    Tally,
     TaskChange,
     Visit,
 )
+from heliostat.engine.plan.plan import Plan
 from heliostat.engine.status import TaskStatus
 from heliostat.engine.values import Held, Value
 
@@ -100,6 +103,18 @@ def declaring(state: ExecutionState, scope: ScopeState, name: str) -> ScopeState
     return scope
 
 
+def tallied(plan: Plan, scope: ScopeState) -> dict[int, Tally]:
+    """What each step of a DAG knows of its needs, from how they have settled."""
+    tallies: dict[int, Tally] = {}
+    for number, settled in scope.settled.items():
+        for dependent in plan.steps[number].dependents:
+            tally = tallies.setdefault(dependent, Tally())
+            tally.settled += 1
+            tally.completed += settled.status == "Completed"
+            tally.failed += settled.status == "Failed"
+    return tallies
+
+
 def task_changed(state: ExecutionState, at: Address, visit: Visit, status: TaskStatus) -> None:
     """Have it told that a human task is another one now."""
     task = visit.task
@@ -109,6 +124,16 @@ def task_changed(state: ExecutionState, at: Address, visit: Visit, status: TaskS
     state.task_changes.append(
         TaskChange(at=now, task=task, status=status, at_ms=state.at_ms, shown=shown)
     )
+
+
+def task_ended(
+    state: ExecutionState, visit: Visit, *, output: Value = None, error: Failure | None = None
+) -> None:
+    """Have it told what a human task that was just told to have ended came to."""
+    if visit.task is not None and state.task_changes:
+        change = state.task_changes[-1]
+        if change.task is visit.task:
+            change.output, change.error = output, error
 
 
 def drop_buffered(buffers: dict[str, list[Buffered]], name: str, id: str) -> bool:

@@ -38,6 +38,7 @@ def event_view(kind: Kind, came: Buffered) -> dict[str, Value]:
         "name": came.name,
         "data": came.data,
         "at": format_instant(came.at_ms),
+        "correlation_id": came.correlation_id,
     }
 
 

@@ -15,9 +15,18 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from ..authoring.canonical import content_hash as hash_of
-from ..authoring.fields import END_TARGET, AtLeast, ErrorClause, Failing, InterventionPoint, appends
+from ..authoring.fields import (
+    END_TARGET,
+    AtLeast,
+    ErrorClause,
+    Failing,
+    InterventionPoint,
+    appends,
+    said_duration,
+)
 from ..authoring.graph import Graph
 from ..authoring.model import DecisionStep, Definition, ParallelStep, RetriedFields, Step
+from ..authoring.places import places_of
 from ..authoring.reach import Reach
 from ..authoring.schemas import validator
 from ..authoring.scopes import Scope, scopes_of
@@ -27,10 +36,12 @@ from ..expressions import Data, Expression
 from . import plan
 from .handlers import HandlerCompiler
 from .numbering import ROOT, Numbering, edge_key, make_numbering
+from .paths import path_lengths
 from .reading import Reader
+from .retired import retired_edges, retired_scopes, retired_steps
 from .steps import KINDS, StepCompiler
 
-_Fail: TypeAlias = tuple[Data, Data]
+_Fail: TypeAlias = tuple[Data, ...]
 
 
 def compile_plan(
@@ -99,6 +110,7 @@ class _Compiler:
             point.id: point for point in definition.intervention_points
         }
         self._types = StepCompiler(self._reader, self._points, children)
+        self._places = places_of(definition)
 
     def compiled(self, *, code: str | None, calendars: Calendars, content_hash: str) -> plan.Plan:
         """The whole plan."""
@@ -108,13 +120,15 @@ class _Compiler:
         scopes = [self._scope(scope) for scope in written]
         handlers = HandlerCompiler(self._reader, numbers, self._activities)
         compiled_handlers = handlers.compiled(definition.handlers)
-        steps += handlers.steps
-        scopes += handlers.scopes
+        steps += [*handlers.steps, *retired_steps(numbers)]
+        scopes += [*handlers.scopes, *retired_scopes(numbers)]
+        self._edges |= retired_edges(numbers)
         on_error = self._clauses(ROOT, written[0].on_error)
         deadline = self._reader.given(definition, "deadline")
         ordered = sorted(steps, key=lambda step: step.number)
         by_scope = sorted(scopes, key=lambda scope: scope.number)
         self._reader.pass_inwards(ordered, by_scope)
+        paths = path_lengths(ordered, by_scope, self._durations(written))
         awaited = (each.key for step in ordered for each in step.alternatives
                    if each.kind == "event")  # fmt: skip
         return plan.Plan(
@@ -123,13 +137,18 @@ class _Compiler:
             version=definition.version,
             content_hash=content_hash,
             scopes=tuple(by_scope),
-            # what is read of a step is known when all is compiled
-            steps=tuple(replace(step, reads=self._reader.of_step(step.id)) for step in ordered),
+            # what is read of a step, and what follows it, is known when all is compiled
+            steps=tuple(
+                replace(step, reads=self._reader.of_step(step.id), path_ms=paths[step.number])
+                for step in ordered
+            ),
             edges=tuple(self._edges[number] for number in range(len(self._edges))),
             validate_input=validator(definition.input_schema),
             validate_output=validator(definition.output_schema),
             on_error=on_error,
             deadline=deadline,
+            priority=definition.priority,
+            dedicated=definition.isolation == "dedicated",
             semaphores={
                 name: capacity
                 for name, capacity in sorted(definition.semaphores.items())
@@ -142,8 +161,17 @@ class _Compiler:
             calendars=calendars,
             code=code,
             tags=dict(definition.tags),
-            step_by_id={step.id: step.number for step in ordered},
+            step_by_id={step.id: step.number for step in ordered if not step.retired},
         )
+
+    def _durations(self, scopes: Sequence[Scope]) -> Mapping[int, int]:
+        """What steps say of how long they take."""
+        return {
+            self._numbers.steps[step.id]: said
+            for scope in scopes
+            for step in scope.steps
+            if (said := said_duration(step.tags)) is not None
+        }
 
     # -- scopes
 
@@ -183,10 +211,12 @@ class _Compiler:
         dag = scope.notation == "dag"
         options = self._options(step)
         decision = step if isinstance(step, DecisionStep) else None
+        uses = sorted(step.uses.items()) if isinstance(step, RetriedFields) else ()
         return plan.StepPlan(
             number=number[step.id],
             id=step.id,
             name=step.name,
+            place=self._places.get(step.id),
             scope=self._numbers.scopes[scope.key],
             kind=KINDS[step.type],
             type=step.type,
@@ -199,7 +229,8 @@ class _Compiler:
             foreach=self._foreach(step),
             completion=_completion(step) if isinstance(step, ParallelStep) else plan.Completion(),
             input=self._types.input(step),
-            uses=tuple(sorted(step.uses.items())) if isinstance(step, RetriedFields) else (),
+            uses=tuple((name, count) for name, count in uses if self._is_own(name)),
+            semaphores={name: count for name, count in uses if not self._is_own(name)},
             activity=self._types.activity(step, options),
             timer=self._types.timer(step),
             alternatives=self._types.alternatives(step),
@@ -241,6 +272,10 @@ class _Compiler:
     def _options(self, step: Step) -> ActivityOptions:
         known = self._activities.get(step.id)
         return known if known is not None else merge(step)
+
+    def _is_own(self, semaphore: str) -> bool:
+        """Whether each execution has its own; the others are the deployment's."""
+        return isinstance(self._definition.semaphores.get(semaphore), int)
 
     def _foreach(self, step: Step) -> plan.Foreach | None:
         if step.foreach is None:
@@ -305,7 +340,8 @@ class _Compiler:
     def _fail(self, failing: Failing | None, owner: str | None = None) -> _Fail | None:
         if failing is None:
             return None
-        return self._reader.data(failing.type, owner), self._reader.data(failing.message, owner)
+        said = [failing.type, failing.message, *([failing.bases] if failing.given("bases") else [])]
+        return tuple(self._reader.data(each, owner) for each in said)
 
 
 def _join(step: Step, default: Literal["any", "all"]) -> plan.Join:

@@ -4,6 +4,8 @@ Numbers of scopes, steps and edges come from the numbering stored with the versi
 change: events speak in them. Tuples are indexed by these numbers. Scope 0 is the root. A plan
 holds closures and is therefore made anew in each process from the stored definition and numbering.
 
+Numbers that only earlier versions used have a place that nothing leads to (`retired.py`).
+
 Invariants, kept by `compile.py`: `plan.steps[n].number == n`; the steps of a scope are listed in
 the order written; `edge.source` and `edge.target` lie in one scope; a step of a DAG scope has
 `needs` and no `routes`, one of a state machine the other way round.
@@ -51,9 +53,12 @@ class Resources(Struct, frozen=True, kw_only=True):
 
     @property
     def any(self) -> bool:
-        return bool(
-            self.num_cpus or self.num_gpus or self.memory or self.custom or self.runtime_env
-        )
+        return self.reserves or bool(self.runtime_env)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether it takes something of a node for itself; an environment alone does not."""
+        return bool(self.num_cpus or self.num_gpus or self.memory or self.custom)
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -108,7 +113,7 @@ class ErrorClause:
     when: Expression | None = None
     edge: Edge | None = None
     output: Data | None = None
-    fail: tuple[Data, Data] | None = None  # type, message
+    fail: tuple[Data, ...] | None = None  # type, message, perhaps bases
     human: Human | None = None  # a person decides: try again, complete with an output, or fail
 
 
@@ -236,7 +241,9 @@ class StepPlan:
     scope: ScopeNumber
     kind: StepKind
     name: str | None = None  # for people
+    place: str | None = None  # `file:line:column` in the source of a compiled function
     type: str = ""  # as written: tells a script and a service call from an activity
+    retired: bool = False  # of an earlier version: only its id means something
     scopes: tuple[ScopeNumber, ...] = ()  # a body's one; of a parallel its branches, in order
     # once per visit
     join: Join = Join("any")
@@ -249,6 +256,7 @@ class StepPlan:
     # once per item, or per visit without `foreach`
     input: Data | None = None
     uses: tuple[tuple[str, int], ...] = ()  # semaphores of the execution, held per attempt
+    semaphores: Mapping[str, int] = field(default_factory=dict)  # of the deployment, likewise
     activity: Activity | None = None
     timer: Timer | None = None
     alternatives: tuple[Alternative, ...] = ()  # of a wait
@@ -257,7 +265,7 @@ class StepPlan:
     timeout_ms: int | None = None
     grace_ms: int = 10_000
     output: Data | None = None  # a decision's own
-    fail: tuple[Data, Data] | None = None  # type, message
+    fail: tuple[Data, ...] | None = None  # type, message, perhaps bases
     retry: Retry = Retry()
     # once per visit again
     on_error: tuple[ErrorClause, ...] = ()
@@ -273,6 +281,8 @@ class StepPlan:
     """Edges into this step, `next` and `on_error`; a state machine's joins count over them."""
     reads: tuple[Read, ...] = ()
     """What expressions anywhere in the plan read of this step's output."""
+    path_ms: int = 0
+    """Of the longest path that still follows when it begins, the step itself included."""
 
     @property
     def error_edges(self) -> tuple[Edge, ...]:
@@ -285,6 +295,7 @@ class ScopePlan:
     """A lexical scope: the root, a body, a branch, a handler's custom action. One notation each."""
 
     number: ScopeNumber
+    retired: bool = False  # of an earlier version: nothing opens it
     owner: StepNumber | None = None  # the body or parallel step; None: the root, a custom action
     name: str | None = None  # a branch's
     notation: Notation
@@ -314,6 +325,8 @@ class Plan:
     validate_output: Validate | None = None
     on_error: tuple[ErrorClause, ...] = ()
     deadline: Data | None = None
+    priority: int | None = None  # 1–10, 10 is most urgent; None: as whoever starts it
+    dedicated: bool = False  # its executions live in actors of their own
     semaphores: Mapping[str, int] = field(default_factory=dict)
     handlers: tuple[Handler, ...] = ()
     awaited: frozenset[str] = frozenset()

@@ -27,6 +27,7 @@ from heliostat.engine.kernel.events import (
     ExecutionRetried,
     ExecutionStarted,
     HandlerFired,
+    MetadataChanged,
     OwnerChanged,
     RegionCanceling,
     RetryDue,
@@ -77,7 +78,7 @@ class Chronicle:
 
     def event(self, event: ExecutionEvent) -> None:
         """Book one committed event. Raises `Broken` when it may not follow what came before."""
-        if not isinstance(event, ExecutionRetried):
+        if not isinstance(event, ExecutionRetried | MetadataChanged):  # people may still note
             require(self._ended is None, f"after the end: {event}")
         self._is_timely(event)
         match event:

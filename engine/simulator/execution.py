@@ -294,6 +294,8 @@ class SimulatedExecution:
             indices=place.indices,
             target=step.activity.target if step.activity is not None else None,
             workflow=self.plan.id,
+            execution=self.id,
+            scope=at.scope,
         )
 
     def place(self, at: Address) -> Place:

@@ -76,11 +76,13 @@ class Acts(Struct, frozen=True, kw_only=False):
 
     verb: TaskVerb
     user: str = "somebody"
-    data: Value = None  # of `complete`
+    data: Value = None  # of `complete`; of `fail` and `progress`: details
     assignees: tuple[str, ...] = ()  # of `assign`
     candidates: tuple[str, ...] = ()
     force: bool = False
     after_ms: int = 1
+    error: str = ""  # of `fail`
+    progress: int | None = None  # of `progress`
 
 
 class Person:
@@ -110,6 +112,8 @@ class Call(Struct, frozen=True, kw_only=True):
     indices: tuple[int, ...] = ()  # of all items around, from the inside out
     target: str | None = None  # the activity's function
     workflow: str = ""
+    execution: str = ""
+    scope: int = 0  # its number in the execution: a step in a body has a first visit in each
 
 
 class Attempts:

@@ -48,6 +48,7 @@ _USER: Final = {
     "after": {**_DURATION, "description": "virtual time from the opening of the task"},
     "user": {"type": "string"},
     "force": {"type": "boolean"},
+    "details": {"description": "of `fail` and `progress`"},
 }
 _PEOPLE: Final = {"type": "array", "items": {"type": "string"}}
 _ACT: Final = {
@@ -55,6 +56,8 @@ _ACT: Final = {
         _one("complete", {"description": "what is submitted"}, _USER),
         _one("claim", _FLAG, _USER),
         _one("release", _FLAG, _USER),
+        _one("fail", {"type": "string", "description": "what went wrong"}, _USER),
+        _one("progress", {"type": "integer", "description": "so much of 100"}, _USER),
         _one(
             "assign",
             {

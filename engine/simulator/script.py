@@ -43,7 +43,7 @@ SELECTORS: Final = {"attempts": Attempts, "visits": Visits, "items": Items}
 _TIMING: Final = ("after", "on_stop", "stop_after")
 _ATTEMPT: Final = ("output", "raise", "lost", "hang")
 _CHILD: Final = ("output", "raise", "canceled", "hang")
-_ACTS: Final = ("claim", "release", "assign", "complete")
+_ACTS: Final = ("claim", "release", "assign", "complete", "fail", "progress")
 _ARRIVALS: Final = ("signal", "event")
 _NOT_SCRIPTED: Final = {
     "decision": "it is decided by its own expressions",
@@ -267,7 +267,7 @@ class _Reader:
         if not isinstance(told, Mapping):
             self._fault(place, f"{_shown(told)} is nothing that a person does", _CURES["human"])
             return []
-        self._unknown(told, {*_ACTS, "after", "user", "force"}, place)
+        self._unknown(told, {*_ACTS, "after", "user", "force", "details"}, place)
         verbs = [verb for verb in _ACTS if verb in told]
         if len(verbs) != 1:
             self._fault(place, f"names {len(verbs) or 'none'} of {', '.join(_ACTS)}", "one of them")
@@ -279,11 +279,13 @@ class _Reader:
             Acts(
                 verbs[0],  # type: ignore[arg-type]  # one of the verbs
                 str(told.get("user", "somebody")),
-                what if verbs[0] == "complete" else None,
+                what if verbs[0] == "complete" else told.get("details"),
                 tuple(people.get("assignees", ())),
                 tuple(people.get("candidates", ())),
                 bool(told.get("force", False)),
                 self._duration(told.get("after", "1ms"), f"{place}.after"),
+                error=str(what) if verbs[0] == "fail" else "",
+                progress=what if verbs[0] == "progress" and isinstance(what, int) else None,
             )
         ]
 
@@ -306,7 +308,7 @@ class _Reader:
 _CURES: Final = {
     "activity": "one of output, raise, lost, hang",
     "sub_workflow": "one of output, raise, canceled, hang",
-    "human": '{"after": "2h", "user": …, "complete": …}, or claim, release, assign',
+    "human": '{"after": "2h", "user": …, "complete": …}, or claim, release, assign, fail, progress',
     "wait": '{"signal": …} or {"event": …}, with `data` and `after`',
     "body": '{"person": …}',
     "parallel": '{"person": …}',

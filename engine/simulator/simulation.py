@@ -79,6 +79,16 @@ class SimulationResult(Struct, kw_only=True):
         """The history, readable: a line for each thing that happened, indented by scope."""
         return tell(self)
 
+    def __repr__(self) -> str:
+        """How it ended; all else is long, and asked for by name."""
+        ends = f"output={self.output!r}"
+        if self.failure is not None:
+            ends = f"failure={self.failure.type}: {self.failure.message}"
+        return (
+            f"<{self.execution_id} of {self.plan.id} {self.plan.version}: {self.status}, {ends}, "
+            f"{len(self.events)} events in {self.elapsed_ms:,} ms>"
+        )
+
 
 class Simulation:
     """One execution, run to its end; of `scripts`, those of other workflows by their id."""

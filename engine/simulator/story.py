@@ -27,6 +27,7 @@ from heliostat.engine.kernel.events import (
     ExecutionCompleted,
     ExecutionEvent,
     ExecutionFailed,
+    ExecutionMigrated,
     ExecutionPaused,
     ExecutionRedirected,
     ExecutionResumed,
@@ -36,6 +37,7 @@ from heliostat.engine.kernel.events import (
     HandlerFired,
     JoinReopened,
     MessageTaken,
+    MetadataChanged,
     OwnerChanged,
     RegionCanceling,
     RetryDue,
@@ -47,7 +49,9 @@ from heliostat.engine.kernel.events import (
     StepSkipped,
     TaskAssigned,
     TaskClaimed,
+    TaskFailed,
     TaskOpened,
+    TaskProgressed,
     TaskReleased,
 )
 from heliostat.engine.plan.plan import END, Plan, StepPlan
@@ -270,6 +274,12 @@ class _Teller:
             case TaskAssigned():
                 to = ", ".join((*event.assignees, *event.candidates))
                 return f"{self._at(event.at)} is given to {to}"
+            case TaskProgressed():
+                return f"{self._at(event.at)} is worked at by {event.user}: {event.progress} %"
+            case TaskFailed():
+                return f"{self._at(event.at)} is given up by {event.user}"
+            case MetadataChanged():
+                return f"metadata: {value(dict(event.metadata))}"
             case ExecutionPaused():
                 return "paused" + (f": {event.reason}" if event.reason else "")
             case ExecutionResumed():
@@ -278,6 +288,10 @@ class _Teller:
                 since = event.from_step
                 where = "" if since is None else f" from {self._step(since).id}"
                 return f"run {event.run} begins{where}"
+            case ExecutionMigrated():
+                return f"goes on with version {event.version}" + (
+                    f": {event.reason}" if event.reason else ""
+                )
             case CancelRequested():
                 return "somebody cancels" + (f": {event.reason}" if event.reason else "")
             case ExecutionRedirected():

@@ -3,7 +3,7 @@
     [{"at": "2h", "signal": "stop", "data": {"why": "test"}},
      {"at": "3h", "event": "order.paid", "data": {"order": 7}},
      {"at": "4h", "pause": "lunch"}, {"at": "5h", "resume": true},
-     {"at": "6h", "cancel": "enough"},
+     {"at": "6h", "cancel": "enough"}, {"at": "7h", "metadata": {"checked": "yes"}},
      {"at": "1d", "retry": {"from": "charge"}}]
 
 `at` counts from the start of the simulation. `execution` names another execution than the one that
@@ -16,12 +16,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from heliostat.engine.expressions.suggest import did_you_mean
-from heliostat.engine.kernel.stimuli import AnyStimulus, Cancel, Pause, Resume, Retry, Signal
+from heliostat.engine.kernel.stimuli import (
+    AnyStimulus,
+    Cancel,
+    Pause,
+    Resume,
+    Retry,
+    SetMetadata,
+    Signal,
+)
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator.script import Faults, read_duration
 from heliostat.engine.simulator.simulation import Happening
 
-KINDS: Final = ("signal", "event", "pause", "resume", "cancel", "retry")
+KINDS: Final = ("signal", "event", "pause", "resume", "cancel", "retry", "metadata")
 
 
 def read_timeline(told: Any, plan: Plan) -> list[Happening]:
@@ -82,6 +90,12 @@ def _stimulus(
             return Resume(now_ms=0, message_id="")
         case "cancel":
             return Cancel(now_ms=0, message_id="", reason=reason)
+        case "metadata":
+            metadata = what if isinstance(what, Mapping) else {}
+            if not metadata and what != {}:
+                faults.add(f"{place}.metadata", f"{what!r} is no mapping", '{"name": "text"}')
+            told = {str(name): str(value) for name, value in metadata.items()}
+            return SetMetadata(now_ms=0, message_id="", metadata=told)
         case _:
             step = what.get("from") if isinstance(what, Mapping) else None
             roots = [plan.steps[number].id for number in plan.root.steps]

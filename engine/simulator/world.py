@@ -354,6 +354,8 @@ class World:
                 assignees=act.assignees,
                 candidates=act.candidates,
                 data=act.data,
+                error=act.error,
+                progress=act.progress,
                 force=act.force,
             )
             self._ask_later(act.after_ms, execution.id, action)
@@ -391,7 +393,13 @@ def _letter(message: Outgoing) -> Letter:
     told: AnyStimulus
     match body:
         case StartChild():
-            start = Start(now_ms=0, execution_id=receiver, input=body.input, parent=body.parent)
+            start = Start(
+                now_ms=0,
+                execution_id=receiver,
+                input=body.input,
+                parent=body.parent,
+                inherited=body.priority,
+            )
             return Letter(
                 id=id,
                 receiver=receiver,

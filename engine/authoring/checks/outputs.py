@@ -29,7 +29,14 @@ from ..model import (
 )
 
 EVENT: Final = object_type(
-    {"id": STRING, "kind": STRING, "name": STRING, "data": JSON, "at": STRING}
+    {
+        "id": STRING,
+        "kind": STRING,
+        "name": STRING,
+        "data": JSON,
+        "at": STRING,
+        "correlation_id": union(STRING, NULL),
+    }
 )
 """`$.event`: an event, or a signal where a `wait` looks at one."""
 

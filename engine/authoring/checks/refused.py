@@ -205,11 +205,12 @@ REFUSED: Final[Mapping[str, Refused]] = {
         message="`{name}` has {capacity}, and {held} of it is held around the step",
         cure="say `uses` on the inner steps only",
     ),
-    "semaphore of the deployment": Refused(
-        code="HS012",
-        what="`semaphores` with `{per: deployment}`",
-        message="semaphores of the deployment are not built yet",
-        cure="give it a number: so many in each execution",
+    "deployment's held around": Refused(
+        code="HS019",
+        what="`uses` of a semaphore `{per: deployment}` on a step that makes no attempt itself: "
+        "`sub_workflow`, `parallel`, a body",
+        message="`{name}` is a semaphore of the deployment, which attempts hold while they run",
+        cure="say `uses` on the steps within, or in the definition that is started",
     ),
     # children
     "detached and awaited": Refused(

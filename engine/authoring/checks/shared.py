@@ -8,7 +8,7 @@ from typing import Final
 
 from ..diagnostics import Findings
 from ..fields import Action, Escalation, Triggering
-from ..model import Definition, HumanStep, RetriedFields
+from ..model import AttemptFields, Definition, HumanStep, RetriedFields
 from ..scopes import Scope
 from ..source import Path
 from .control_flow import Homes, told
@@ -21,9 +21,6 @@ def check(
     definition: Definition, scopes: Sequence[Scope], homes: Homes, findings: Findings
 ) -> None:
     """Note the faults of what is declared, and of what refers to it."""
-    for name, capacity in definition.semaphores.items():
-        if not isinstance(capacity, int):
-            refuse(findings, "semaphore of the deployment", ("semaphores", name), at="key")
     points = _points(definition, findings)
     for scope in scopes:
         for index, step in enumerate(scope.steps):
@@ -53,6 +50,8 @@ def _uses(
             cure = f"did you mean `{close[0]}`?" if close else f"say `semaphores: {{{name}: …}}`"
             message = f"no semaphore `{name}` is declared"
             findings.add("HS219", place, message, cure, at="key")
+        elif not isinstance(capacity, int) and not isinstance(step, AttemptFields):
+            refuse(findings, "deployment's held around", place, at="key", name=name)
         elif isinstance(capacity, int) and count > capacity:
             fewer = {"capacity": capacity, "count": count}
             refuse(findings, "more than there is", place, at="value", name=name, **fewer)

@@ -47,6 +47,7 @@ DATA_FIELDS: Final = frozenset(
     {
         "assign",
         "assignees",
+        "bases",
         "body",
         "candidates",
         "data",
@@ -302,4 +303,13 @@ def _failing(
     for field, value in (("type", failing.type), ("message", failing.message)):
         yield Slot(
             path=(*path, field), value=value, expect=STRING, item=item, error=error, steps=steps
+        )
+    if failing.given("bases"):
+        yield Slot(
+            path=(*path, "bases"),
+            value=failing.bases,
+            expect=ARRAY,
+            item=item,
+            error=error,
+            steps=steps,
         )

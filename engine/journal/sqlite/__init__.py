@@ -1,8 +1,9 @@
 """The embedded journal: one SQLite file, one writing process, no server.
 
-`journal.py` opens it and is what the rest sees. `commit.py` has the group commit, `append.py` what
-an append writes; `reads.py`, `visibility.py`, `definitions.py` and `ownership.py` hold the
-statements of their tables; `schema.py` says what the tables mean. Start with `schema.py`.
+`journal.py` opens it and is what the rest sees; most of what it does stands in `sql/`, which
+PostgreSQL shares. Here is what differs: `commit.py` has the group commit, `append.py` the
+statements of an append; `known.py`, `reads.py`, `tasks.py`, `bus.py`, `blobs.py` and `purge.py`
+hold those of their tables; `schema.py` says what the tables mean. Start with `schema.py`.
 """
 
 from .journal import (

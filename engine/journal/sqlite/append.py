@@ -1,62 +1,60 @@
-"""What an append writes, and the checks that stand between a caller and the history.
-
-Everything runs inside the writer's transaction. Epochs are read from `shards` there. The last `seq`
-of an execution is remembered while the shard stays under the epoch at which it was stored: nobody
-else can have appended since. Any doubt (another epoch, a failed transaction, a full memory) costs a
-query and nothing else.
-"""
+"""The statements of an append; what they are made from, and what is checked: `sql/append.py`."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ...identity import ExecutionKey
-from ..admission import check_position, conflicts_in, heard
-from ..protocol import Append, AppendResult, BusEvent, ExecutionRow, ShardBatch, TaskRow
+from ..admission import is_dedicated
+from ..protocol import ExecutionRow, ShardBatch
+from ..sql.append import SqlAppender, Writes, row_values
+from ..sql.executions import encode_tags, encode_texts
+from ..sql.known import Known
+from .blobs import name_blobs
 from .bulk import Bulk
-from .bus import Subscription, publish, set_subscriptions
-from .known import Known, find_executions
-from .schema import POSITION_BITS
+from .bus import publish, set_subscriptions
+from .connections import Database
+from .known import find_executions
+from .schema import LANDMARK_EVERY
 from .tasks import put_tasks
-
-KNOWN_MAX: Final = 20_000
-"""Executions remembered, about 600 bytes each: those in motion; others are looked up."""
 
 _PUT_EXECUTION: Final = Bulk(
     "INSERT INTO executions (number, namespace, id, shard, definition, version, status, run, busy,"
     " wake_at_ms, created_at_ms, ended_at_ms, failure_type, failure_message, tags,"
-    " awaits) VALUES {rows} ON CONFLICT (number) DO UPDATE SET status = excluded.status,"
+    " awaits, parent, priority, correlation_id) VALUES {rows}"
+    " ON CONFLICT (number) DO UPDATE SET status = excluded.status,"
     " run = excluded.run, busy = excluded.busy, wake_at_ms = excluded.wake_at_ms,"
     " ended_at_ms = excluded.ended_at_ms, failure_type = excluded.failure_type,"
     " failure_message = excluded.failure_message",
-    columns=16,
+    columns=19,
 )
 # Rare, and kept apart: setting them would write their index again in every commit.
 _DESCRIBE_EXECUTION: Final = (
     "UPDATE executions SET definition = ?, version = ?, tags = ?, awaits = ? WHERE number = ?"
 )
 _INSERT_EVENT: Final = Bulk(
-    "INSERT INTO events (place, execution, seq, body) VALUES {rows}", columns=4
+    "INSERT INTO events (number, shard, position, execution, seq, body) VALUES {rows}", columns=6
+)
+_INSERT_LANDMARK: Final = Bulk(
+    "INSERT INTO landmarks (shard, position, event) VALUES {rows}", columns=3
 )
 _PUT_SNAPSHOT: Final = Bulk(
     "INSERT OR REPLACE INTO snapshots (execution, seq, body) VALUES {rows}", columns=3
 )
 # The same id is the same message: a sender that repeats itself has sent it once.
 _INSERT_MESSAGE: Final = Bulk(
-    "INSERT OR IGNORE INTO messages (id, sender_shard, namespace, execution_id, sent_at_ms, body)"
-    " VALUES {rows}",
-    columns=6,
+    "INSERT OR IGNORE INTO messages (id, sender_shard, namespace, execution_id, sent_at_ms, body,"
+    " sender) VALUES {rows}",
+    columns=7,
 )
 _DELETE_MESSAGE: Final = Bulk("DELETE FROM messages WHERE id IN ({rows})", columns=1)
 _INSERT_TAG: Final = Bulk(
     "INSERT INTO tags (namespace, name, value, created_at_ms, execution) VALUES {rows}", columns=5
 )
-_DELETE_TAG: Final = (
+DELETE_TAG: Final = (
     "DELETE FROM tags WHERE namespace = ? AND name = ? AND value = ? AND created_at_ms = ?"
     " AND execution = ?"
 )
@@ -70,54 +68,65 @@ _GO_ON: Final = Bulk(
     " ON CONFLICT (number) DO UPDATE SET next_position = excluded.next_position",
     columns=4,
 )
+_LAST_EVENT: Final = (
+    "SELECT max(ifnull((SELECT max(number) FROM events), 0),"
+    " ifnull((SELECT max(event) FROM landmarks), 0))"
+)
 _FIND_SHARDS: Final = Bulk(
     "SELECT json_group_array(json_array(name, number, epoch, next_position)) FROM shards"
     " WHERE name IN ({rows})",
     columns=1,
 )
-_decode_shards: Final = msgspec.json.Decoder(list[tuple[str, int, int, int]]).decode
 
 
-class _Writes:
+class _Shard(NamedTuple):
+    """What `_FIND_SHARDS` says of a shard."""
+
+    name: str
+    number: int
+    epoch: int
+    next_position: int
+
+
+_decode_shards: Final = msgspec.json.Decoder(list[_Shard]).decode
+
+
+class _Writes(Writes):
     """The rows of an append, by statement."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[Any, ...]] = []
+        super().__init__()
         self.rows: dict[int, tuple[Any, ...]] = {}  # the last one of an execution is its row
         self.descriptions: list[tuple[Any, ...]] = []
-        self.tags: list[tuple[Any, ...]] = []  # of new executions
-        self.retagged: list[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = []
-        self.snapshots: dict[int, tuple[Any, ...]] = {}
-        self.sent: list[tuple[Any, ...]] = []
-        self.received: list[tuple[str]] = []
-        self.subscriptions: dict[Subscription, bool] = {}  # the last word on each
-        self.tasks: list[TaskRow] = []
-        self.published: list[BusEvent] = []
-        self.counts: dict[tuple[str, str], int] = {}
+        self.dedicated: set[int] = set()  # shards
 
-    def count(self, namespace: str, status: str, change: int) -> None:
-        name = (namespace, status)
-        self.counts[name] = self.counts.get(name, 0) + change
+    def create(self, number: int, shard: int, row: ExecutionRow) -> None:
+        self.rows[number] = row_values(number, shard, row, row.created_at_ms)
 
-    def subscribe(
-        self, shard: int, key: ExecutionKey, before: tuple[str, ...], after: tuple[str, ...]
-    ) -> None:
-        """Other types of events are heard than before."""
-        if before == after:
-            return
-        for name in before:
-            self.subscriptions[shard, key.namespace, name, key.execution_id] = False
-        for name in after:
-            self.subscriptions[shard, key.namespace, name, key.execution_id] = True
+    def change(self, known: Known, row: ExecutionRow, *, described: bool) -> None:
+        number = known.number
+        self.rows[number] = row_values(number, known.shard, row, known.created_at_ms)
+        if described:
+            tags, awaits = encode_tags(row.tags), encode_texts(row.awaits)
+            self.descriptions.append((row.definition, row.version, tags, awaits, number))
 
-    def run(self, connection: sqlite3.Connection) -> None:
+    def run(self, connection: Database, first_event: int) -> None:
+        """In an order in which each finds what it needs; events are numbered from the first on."""
         _PUT_EXECUTION.write(connection, list(self.rows.values()))
         connection.executemany(_DESCRIBE_EXECUTION, self.descriptions)
-        _INSERT_TAG.write(connection, self.tags)
-        for old, new in self.retagged:  # in order: a tag may go and come back
-            connection.executemany(_DELETE_TAG, old)
-            _INSERT_TAG.write(connection, new)
-        _INSERT_EVENT.write(connection, self.events)
+        if self.tags:
+            connection.executemany(DELETE_TAG, self.tags_gone())
+            _INSERT_TAG.write(connection, self.tags_come())
+        events = [(number, *event) for number, event in enumerate(self.events, first_event)]
+        _INSERT_EVENT.write(connection, events)
+        _INSERT_LANDMARK.write(
+            connection,
+            [
+                (shard, position, number)
+                for number, shard, position, *_ in events
+                if position % LANDMARK_EVERY == 1 and shard not in self.dedicated
+            ],
+        )
         _PUT_SNAPSHOT.write(connection, list(self.snapshots.values()))
         _INSERT_MESSAGE.write(connection, self.sent)
         _DELETE_MESSAGE.write(connection, self.received)
@@ -127,220 +136,81 @@ class _Writes:
             put_tasks(connection, self.tasks)
         if self.published:
             publish(connection, self.published)
-        counts = [(*name, change) for name, change in self.counts.items() if change]
-        _COUNT.write(connection, counts)
+        if self.blobs:
+            name_blobs(connection, list(self.blobs))
+        counts: dict[tuple[str, str], int] = {}  # of all shards together
+        for (_, namespace, status), change in self.counts.items():
+            counts[namespace, status] = counts.get((namespace, status), 0) + change
+        _COUNT.write(connection, [(*name, change) for name, change in counts.items() if change])
 
 
-class Appender:
+class Appender(SqlAppender[Database, _Writes, _Shard]):
     """Stores appends in the writer's transaction; lives in its thread."""
 
     def __init__(self) -> None:
-        self._known: dict[ExecutionKey, Known] = {}  # the one used last is last
-        self._next_number: int | None = None
+        super().__init__()
+        self._next_number: int | None = None  # of an execution
+        self._next_event: int | None = None
 
     def forget(self) -> None:
-        """A transaction failed: what it left in memory is not in the database."""
-        self._known.clear()
-        self._next_number = None
+        super().forget()
+        self._next_number = self._next_event = None
 
-    def store(self, connection: sqlite3.Connection, batches: Sequence[ShardBatch]) -> AppendResult:
-        """Everything is checked before the first row is written."""
-        fenced: set[str] = set()
-        conflicts: frozenset[ExecutionKey] = frozenset()
-        accepted: list[tuple[ShardBatch, int]] = []
-        shards = _find_shards(connection, batches)
-        for batch in batches:
-            number, epoch, next_position = shards.get(batch.shard, (0, 0, 1))
-            if epoch == 0 or epoch != batch.epoch:
-                fenced.add(batch.shard)
-                continue
-            check_position(batch, next_position)
-            accepted.append((batch, number))
-        self._look_up(connection, [batch for batch, _ in accepted])
-        writes = _Writes()
-        next_positions: dict[str, int] = {}
-        for batch, number in accepted:
-            refused = conflicts_in(batch.appends, partial(self._last_seq, batch.shard))
-            conflicts |= refused
-            next_positions[batch.shard] = self._collect(connection, writes, batch, number, refused)
-        writes.run(connection)
-        _GO_ON.write(
-            connection,
-            [
-                (number, batch.shard, batch.epoch, next_positions[batch.shard])
-                for batch, number in accepted
-            ],
-        )
-        self._bound()
-        return AppendResult(
-            fenced=frozenset(fenced), conflicts=conflicts, next_positions=next_positions
-        )
+    def forget_executions(self, keys: Sequence[ExecutionKey]) -> None:
+        """They were deleted; what appends to them now finds nothing."""
+        for key in keys:
+            self._known.pop(key, None)
 
-    def _look_up(self, connection: sqlite3.Connection, batches: Sequence[ShardBatch]) -> None:
-        """Learn of the executions whose last append was not made here, under this epoch."""
+    def _find(self, connection: Database, batches: Sequence[ShardBatch]) -> Mapping[str, _Shard]:
+        """Those that were ever claimed, or always were."""
+        found: dict[str, _Shard] = {}
+        for cursor in _FIND_SHARDS.run(connection, [(batch.shard,) for batch in batches]):
+            (text,) = cursor.fetchone()
+            found |= {shard.name: shard for shard in _decode_shards(text)}
+        return found
+
+    def _learn(self, connection: Database, accepted: Sequence[tuple[ShardBatch, _Shard]]) -> None:
         unknown: dict[ExecutionKey, int] = {}
-        for batch in batches:
-            epoch = batch.epoch
+        for batch, shard in accepted:
+            epoch, number = batch.epoch, shard.number
             for append in batch.appends:
                 known = self._known.get(append.key)
-                if known is None or known.epoch != epoch or known.shard != batch.shard:
+                if known is None or known.epoch != epoch or known.shard != number:
                     unknown[append.key] = epoch
         for key, known in find_executions(connection, unknown):
             self._known[key] = known
 
-    def _last_seq(self, shard: str, key: ExecutionKey) -> int:
-        known = self._known.get(key)
-        if known is None:
-            return 0
-        # One of another shard conflicts always: its owner alone may append to it.
-        return known.last_seq if known.shard == shard else -1
-
-    def _collect(
-        self,
-        connection: sqlite3.Connection,
-        writes: _Writes,
-        batch: ShardBatch,
-        shard: int,
-        refused: frozenset[ExecutionKey],
-    ) -> int:
-        """Turn a batch into rows; return the shard's next position."""
-        known, events = self._known, writes.events
-        place = shard << POSITION_BITS | batch.first_position
-        first_place = place
-        for append in batch.appends:
-            key = append.key
-            if key in refused:
-                continue
-            execution = known.pop(key, None)
-            if execution is None:
-                execution = self._create(connection, writes, append, shard, batch.epoch)
-            elif append.row is not None:
-                self._update(writes, execution, append.row, shard)
-            known[key] = execution  # at the end: used last
-            number, seq = execution.number, execution.last_seq
-            assert seq == append.after_seq, f"{key} goes on at {seq}, not {append.after_seq}"
-            for body in append.events:
-                seq += 1
-                events.append((place, number, seq, body))
-                place += 1
-            execution.last_seq = seq
-            if append.snapshot is not None:
-                writes.snapshots[number] = (number, append.snapshot.seq, append.snapshot.body)
-            for message in append.sent:
-                writes.sent.append(
-                    (
-                        message.id,
-                        message.sender_shard,
-                        *message.receiver,
-                        message.sent_at_ms,
-                        message.body,
-                    )
-                )
-            for id in append.received:
-                writes.received.append((id,))
-            if append.tasks:
-                writes.tasks += append.tasks
-            if append.published:
-                writes.published += append.published
-        return batch.first_position + place - first_place
-
-    def _create(
-        self,
-        connection: sqlite3.Connection,
-        writes: _Writes,
-        append: Append,
-        shard: int,
-        epoch: int,
-    ) -> Known:
-        row = append.row
-        assert row is not None  # check_batches
+    def _draw(self, connection: Database) -> int:
         if self._next_number is None:
             (last,) = connection.execute("SELECT max(number) FROM executions").fetchone()
             self._next_number = (last or 0) + 1
         number = self._next_number
         self._next_number += 1
-        writes.rows[number] = _row_values(number, shard, row, row.created_at_ms)
-        writes.count(row.key.namespace, row.status, 1)
-        if row.tags:
-            writes.tags += _tag_rows(row.key, row.tags, number, row.created_at_ms)
-        if row.awaits:
-            writes.subscribe(shard, row.key, (), heard(row))
-        known = Known(number, epoch, 0, row.shard)
-        known.describe(
-            row.status, row.definition, row.version, row.tags, row.awaits, row.created_at_ms
+        return number
+
+    def _draw_events(self, connection: Database, count: int) -> int:
+        """The first of so many numbers, above those of events that were purged and may be
+        landmarks."""
+        if self._next_event is None:
+            (last,) = connection.execute(_LAST_EVENT).fetchone()
+            self._next_event = last + 1
+        first = self._next_event
+        self._next_event += count
+        return first
+
+    def _new_writes(self) -> _Writes:
+        return _Writes()
+
+    def _write(
+        self, connection: Database, writes: _Writes, moved: Iterable[tuple[ShardBatch, _Shard, int]]
+    ) -> None:
+        moved = list(moved)
+        writes.dedicated = {shard.number for _, shard, _ in moved if is_dedicated(shard.name)}
+        writes.run(connection, self._draw_events(connection, len(writes.events)))
+        _GO_ON.write(
+            connection,
+            [
+                (shard.number, shard.name, shard.epoch, next_position)
+                for _, shard, next_position in moved
+            ],
         )
-        return known
-
-    def _update(self, writes: _Writes, known: Known, row: ExecutionRow, shard: int) -> None:
-        number, created_at_ms = known.number, known.created_at_ms  # fixed at creation
-        writes.rows[number] = _row_values(number, shard, row, created_at_ms)
-        if row.status != known.status:
-            writes.count(row.key.namespace, known.status, -1)
-            writes.count(row.key.namespace, row.status, 1)
-        if row.awaits or known.awaits:
-            writes.subscribe(shard, row.key, heard(known), heard(row))
-        if row.tags != known.tags:
-            old = _tag_rows(row.key, known.tags, number, created_at_ms)
-            new = _tag_rows(row.key, row.tags, number, created_at_ms)
-            writes.retagged.append((old, new))
-        elif (
-            row.version == known.version
-            and row.definition == known.definition
-            and row.awaits == known.awaits
-        ):
-            known.status = row.status
-            return
-        writes.descriptions.append(
-            (row.definition, row.version, _tags_text(row), _awaits_text(row), number)
-        )
-        known.describe(row.status, row.definition, row.version, row.tags, row.awaits, created_at_ms)
-
-    def _bound(self) -> None:
-        while len(self._known) > KNOWN_MAX:
-            del self._known[next(iter(self._known))]
-
-
-def _find_shards(
-    connection: sqlite3.Connection, batches: Sequence[ShardBatch]
-) -> dict[str, tuple[int, int, int]]:
-    """Number, epoch and next position of the shards that were ever claimed, or always were."""
-    found: dict[str, tuple[int, int, int]] = {}
-    for cursor in _FIND_SHARDS.run(connection, [(batch.shard,) for batch in batches]):
-        (text,) = cursor.fetchone()
-        for name, number, epoch, next_position in _decode_shards(text):
-            found[name] = (number, epoch, next_position)
-    return found
-
-
-def _row_values(number: int, shard: int, row: ExecutionRow, created_at_ms: int) -> tuple[Any, ...]:
-    return (
-        number,
-        *row.key,
-        shard,
-        row.definition,
-        row.version,
-        row.status,
-        row.run,
-        row.busy,
-        row.wake_at_ms,
-        created_at_ms,
-        row.ended_at_ms,
-        row.failure_type,
-        row.failure_message,
-        _tags_text(row),
-        _awaits_text(row),
-    )
-
-
-def _tags_text(row: ExecutionRow) -> str | None:
-    return msgspec.json.encode(row.tags).decode() if row.tags else None
-
-
-def _awaits_text(row: ExecutionRow) -> str | None:
-    return msgspec.json.encode(row.awaits).decode() if row.awaits else None
-
-
-def _tag_rows(
-    key: ExecutionKey, tags: Mapping[str, str], number: int, created_at_ms: int
-) -> list[tuple[Any, ...]]:
-    return [(key.namespace, name, value, created_at_ms, number) for name, value in tags.items()]

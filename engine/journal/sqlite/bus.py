@@ -1,10 +1,8 @@
-"""The event bus: events in one order, how far each shard has been told, and who wants to hear.
+"""How events get onto the bus and off it, and who wants to hear; the rest: `sql/bus.py`.
 
 Positions are given in the writer's transaction, to the events that are new: an `AUTOINCREMENT`
 would leave a gap for each that was there already.
 """
-
-# ruff: noqa: D103 – functions are named for the methods of `Journal`, whose docstrings they keep
 
 from __future__ import annotations
 
@@ -14,9 +12,8 @@ from typing import Final
 
 import msgspec
 
-from ...identity import ExecutionKey
-from ..admission import check_bus_position
 from ..protocol import BusEvent
+from ..sql.bus import Subscription
 from .bulk import Bulk
 
 _INSERT: Final = Bulk(
@@ -46,11 +43,9 @@ _UNSUBSCRIBE: Final = Bulk(
 
 _decode_found: Final = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
-Subscription = tuple[int, str, str, str]
-"""The number of a shard, a namespace, an event's type, and the id of an execution."""
-
 
 def publish(connection: sqlite3.Connection, events: Sequence[BusEvent]) -> None:
+    """In the writer's transaction, so that positions are in the order of the commits."""
     new: dict[tuple[str, str], BusEvent] = {}
     for event in events:
         new.setdefault((event.namespace, event.id), event)
@@ -70,43 +65,10 @@ def publish(connection: sqlite3.Connection, events: Sequence[BusEvent]) -> None:
     )
 
 
-def bus(
-    connection: sqlite3.Connection, after_position: int, limit: int
-) -> Sequence[tuple[int, BusEvent]]:
-    found = connection.execute(
-        "SELECT position, namespace, id, name, published_at_ms, body FROM bus"
-        " WHERE position > ? ORDER BY position LIMIT ?",
-        (after_position, limit),
-    )
-    return [
-        (
-            position,
-            BusEvent(
-                id=id, namespace=namespace, name=name, published_at_ms=published_at_ms, body=body
-            ),
-        )
-        for position, namespace, id, name, published_at_ms, body in found
-    ]
-
-
 def bus_end(connection: sqlite3.Connection) -> int:
+    """The position of the last event that was ever published; 0 for none."""
     (end,) = connection.execute(_END).fetchone()
     return int(end)
-
-
-def bus_cursor(connection: sqlite3.Connection, shard: str) -> int:
-    found = connection.execute("SELECT bus_cursor FROM shards WHERE name = ?", (shard,)).fetchone()
-    return 0 if found is None else int(found[0])
-
-
-def advance_bus(connection: sqlite3.Connection, shard: str, epoch: int, position: int) -> bool:
-    check_bus_position(shard, position, bus_end(connection))
-    changed = connection.execute(
-        "UPDATE shards SET bus_cursor = max(bus_cursor, ?)"
-        " WHERE name = ? AND epoch = ? AND epoch > 0",
-        (position, shard, epoch),
-    )
-    return changed.rowcount == 1
 
 
 def purge_part(connection: sqlite3.Connection, before_ms: int, limit: int) -> int:
@@ -122,28 +84,6 @@ def purge_part(connection: sqlite3.Connection, before_ms: int, limit: int) -> in
         )
         connection.executemany("DELETE FROM bus WHERE position = ?", found)
     return len(found)
-
-
-def awaiting(
-    connection: sqlite3.Connection,
-    shard: str,
-    namespace: str,
-    name: str,
-    after: ExecutionKey | None,
-    limit: int,
-) -> Sequence[ExecutionKey]:
-    begin = ""  # an id is never empty
-    if after is not None:
-        if after.namespace > namespace:
-            return []
-        if after.namespace == namespace:
-            begin = after.execution_id
-    found = connection.execute(
-        "SELECT id FROM subscriptions WHERE shard = (SELECT number FROM shards WHERE name = ?)"
-        " AND namespace = ? AND name = ? AND id > ? ORDER BY id LIMIT ?",
-        (shard, namespace, name, begin, limit),
-    )
-    return [ExecutionKey(namespace, id) for (id,) in found]
 
 
 def set_subscriptions(connection: sqlite3.Connection, changes: Mapping[Subscription, bool]) -> None:

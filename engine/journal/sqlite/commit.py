@@ -13,21 +13,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ..threads import Job
+from .connections import Database
 from .faults import is_environment, translated
-from .threads import Job
 
 
 class Committer:
     """Serves the writing thread; `forget` drops what is remembered of the database."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path, forget: Callable[[], None]
-    ) -> None:
+    def __init__(self, connection: Database, path: Path, forget: Callable[[], None]) -> None:
         self._connection = connection
         self._path = path
         self._forget = forget
 
-    def serve(self, jobs: Sequence[Job]) -> None:
+    def serve(self, jobs: Sequence[Job[Database]]) -> None:
         """Run the jobs in one transaction, in the order in which they were accepted."""
         in_commit = False
         try:
@@ -58,11 +57,12 @@ class Committer:
 class ReadTransactions:
     """Serves the reading thread: a call sees one state of the database, and holds it briefly."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: Database, path: Path) -> None:
         self._connection = connection
         self._path = path
 
-    def serve(self, jobs: Sequence[Job]) -> None:
+    def serve(self, jobs: Sequence[Job[Database]]) -> None:
+        """Run the jobs one by one, each in a transaction of its own."""
         for job in jobs:
             try:
                 self._connection.execute("BEGIN")

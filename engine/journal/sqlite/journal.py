@@ -1,219 +1,96 @@
 """Opening and closing the file, and the two classes that speak the `Journal` protocol.
 
-A `SqliteReader` reads, in a thread of its own; a `SqliteJournal` also writes, in another. Neither
-ever blocks the event loop, and a read never waits for a commit.
+A `SqliteReader` reads, in a thread of its own; a `SqliteJournal` also writes, in another, and reads
+for lists in a third: no search delays a turn. A read never waits for a commit.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from ...errors import JournalUnavailable
-from ...identity import ExecutionKey
-from ..admission import check_batches
-from ..protocol import (
-    AppendResult,
-    BusEvent,
-    Claim,
-    DefinitionRow,
-    ExecutionPage,
-    ExecutionQuery,
-    ExecutionRow,
-    FollowedEvent,
-    JournalInfo,
-    Message,
-    OwnerRow,
-    ShardBatch,
-    ShardRow,
-    StoredExecution,
-    TaskPage,
-    TaskQuery,
-    TaskRow,
-)
-from . import bus, definitions, ownership, reads, schema, tasks, visibility
+from ..protocol import AppendResult, JournalInfo, ShardBatch
+from ..sql.journal import SqlJournal, SqlReader, Tables
+from ..threads import ServiceThread
+from . import blobs, bus, purge, reads, schema
 from .append import Appender
 from .commit import Committer, ReadTransactions
-from .connections import BUSY_S, connect_reader, connect_writer, prepare_writer
+from .connections import BUSY_S, Database, connect_reader, connect_writer, prepare_writer
 from .faults import translated, unusable_path
 from .lock import FileLock, this_process
-from .threads import ServiceThread
+from .upgrade import OLDEST
 
-_PURGE_PART: Final = 1_000
-"""Events that one transaction deletes: a few milliseconds of the writer's time."""
+_TABLES: Final = Tables[Database](
+    load=reads.load,
+    load_busy=reads.load_busy,
+    follow=reads.follow,
+    bus_end=bus.bus_end,
+    publish=bus.publish,
+    purge_bus=bus.purge_part,
+    named_blobs=blobs.named_blobs,
+)
 
 
-class SqliteReader:
+def _reading(connection: Database, path: Path) -> ServiceThread[Database]:
+    transactions = ReadTransactions(connection, path)
+    return ServiceThread("heliostat-journal-reader", transactions.serve)
+
+
+class SqliteReader(SqlReader[Database]):
     """The reading half of a journal; also for a file that another process writes, or wrote."""
 
-    def __init__(self, connection: sqlite3.Connection, info: JournalInfo, path: Path) -> None:
-        self._info = info
-        self._path = path
+    def __init__(self, connection: Database, info: JournalInfo, path: Path) -> None:
         self._reading = connection
-        transactions = ReadTransactions(connection, path)
-        self._reader = ServiceThread("heliostat-journal-reader", transactions.serve)
-
-    @property
-    def info(self) -> JournalInfo:
-        return self._info
-
-    async def owners(self) -> Sequence[OwnerRow]:
-        return await self._reader.call(ownership.owners)
-
-    async def shards(self) -> Sequence[ShardRow]:
-        return await self._reader.call(ownership.shards)
-
-    async def load(self, key: ExecutionKey) -> StoredExecution | None:
-        return await self._reader.call(lambda db: reads.load(db, key))
-
-    async def load_busy(
-        self, shard: str, *, after: ExecutionKey | None, limit: int
-    ) -> Sequence[StoredExecution]:
-        return await self._reader.call(lambda db: reads.load_busy(db, shard, after, limit))
-
-    async def due(
-        self, shard: str, *, until_ms: int, limit: int
-    ) -> Sequence[tuple[int, ExecutionKey]]:
-        return await self._reader.call(lambda db: reads.due(db, shard, until_ms, limit))
-
-    async def read(
-        self, key: ExecutionKey, *, after_seq: int, limit: int = 1_000
-    ) -> Sequence[tuple[int, bytes]]:
-        return await self._reader.call(lambda db: reads.read(db, key, after_seq, limit))
-
-    async def follow(
-        self, shard: str, *, after_position: int, limit: int = 1_000
-    ) -> Sequence[FollowedEvent]:
-        return await self._reader.call(lambda db: reads.follow(db, shard, after_position, limit))
-
-    async def outgoing(
-        self, shard: str, *, after: Message | None = None, limit: int = 1_000
-    ) -> Sequence[Message]:
-        return await self._reader.call(lambda db: reads.outgoing(db, shard, after, limit))
-
-    async def bus(
-        self, *, after_position: int, limit: int = 1_000
-    ) -> Sequence[tuple[int, BusEvent]]:
-        return await self._reader.call(lambda db: bus.bus(db, after_position, limit))
-
-    async def bus_end(self) -> int:
-        return await self._reader.call(bus.bus_end)
-
-    async def bus_cursor(self, shard: str) -> int:
-        return await self._reader.call(lambda db: bus.bus_cursor(db, shard))
-
-    async def awaiting(
-        self,
-        shard: str,
-        *,
-        namespace: str,
-        name: str,
-        after: ExecutionKey | None = None,
-        limit: int = 1_000,
-    ) -> Sequence[ExecutionKey]:
-        return await self._reader.call(
-            lambda db: bus.awaiting(db, shard, namespace, name, after, limit)
-        )
-
-    async def get_task(self, key: ExecutionKey, task_id: str) -> TaskRow | None:
-        return await self._reader.call(lambda db: tasks.get_task(db, key, task_id))
-
-    async def list_tasks(self, query: TaskQuery) -> TaskPage:
-        return await self._reader.call(lambda db: tasks.list_tasks(db, query))
-
-    async def get_definition(
-        self, namespace: str, id: str, version: str | None = None
-    ) -> DefinitionRow | None:
-        return await self._reader.call(
-            lambda db: definitions.get_definition(db, namespace, id, version)
-        )
-
-    async def list_definitions(
-        self, namespace: str, *, id: str | None = None, limit: int = 100, offset: int = 0
-    ) -> Sequence[DefinitionRow]:
-        return await self._reader.call(
-            lambda db: definitions.list_definitions(db, namespace, id, limit, offset)
-        )
-
-    async def get_row(self, key: ExecutionKey) -> ExecutionRow | None:
-        return await self._reader.call(lambda db: visibility.get_row(db, key))
-
-    async def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
-        return await self._reader.call(lambda db: visibility.list_executions(db, query))
-
-    async def count_executions(self, namespace: str | None = None) -> Mapping[str, int]:
-        return await self._reader.call(lambda db: visibility.count_executions(db, namespace))
-
-    async def close(self) -> None:
-        """Finish what was accepted; closing twice is harmless."""
-        await asyncio.to_thread(self._close)
+        reader = _reading(connection, path)
+        super().__init__(info, _TABLES, reader=reader, lister=reader)
 
     def _close(self) -> None:
-        self._reader.close()
+        super()._close()
         self._reading.close()
 
 
-class SqliteJournal(SqliteReader):
+class SqliteJournal(SqlJournal[Database]):
     """`heliostat.engine.journal.protocol.Journal` in one SQLite file; made by `open_sqlite`."""
 
     def __init__(
         self,
         *,
-        writing: sqlite3.Connection,
-        reading: sqlite3.Connection,
+        writing: Database,
+        reading: Database,
+        listing: Database,
         info: JournalInfo,
         path: Path,
         lock: FileLock,
     ) -> None:
-        super().__init__(reading, info, path)
-        self._writing = writing
+        self._writing, self._reading, self._listing = writing, reading, listing
         self._lock = lock
         self._appender = Appender()
         committer = Committer(writing, path, self._appender.forget)
-        self._writer = ServiceThread("heliostat-journal-writer", committer.serve)
+        super().__init__(
+            info,
+            _TABLES,
+            reader=_reading(reading, path),
+            lister=_reading(listing, path),
+            writer=ServiceThread("heliostat-journal-writer", committer.serve),
+        )
 
-    async def append(self, batches: Sequence[ShardBatch]) -> AppendResult:
-        check_batches(batches)
-        return await self._writer.call(lambda db: self._appender.store(db, batches))
+    def _store(self, connection: Database, batches: Sequence[ShardBatch]) -> AppendResult:
+        return self._appender.store(connection, batches)
 
-    async def register_owner(self, owner: OwnerRow) -> None:
-        await self._writer.call(lambda db: ownership.register_owner(db, owner))
-
-    async def beat(self, incarnation: str, *, at_ms: int, draining: bool = False) -> None:
-        await self._writer.call(lambda db: ownership.beat(db, incarnation, at_ms, draining))
-
-    async def remove_owner(self, incarnation: str) -> None:
-        await self._writer.call(lambda db: ownership.remove_owner(db, incarnation))
-
-    async def claim(self, shard: str, *, owner: str, after_epoch: int) -> Claim | None:
-        return await self._writer.call(lambda db: ownership.claim(db, shard, owner, after_epoch))
-
-    async def publish(self, events: Sequence[BusEvent]) -> None:
-        await self._writer.call(lambda db: bus.publish(db, events))
-
-    async def advance_bus(self, shard: str, *, epoch: int, position: int) -> bool:
-        return await self._writer.call(lambda db: bus.advance_bus(db, shard, epoch, position))
-
-    async def purge_bus(self, *, before_ms: int) -> int:
-        """In parts: commits of others go between, whose callers would wait for all of it."""
-        total = 0
-        while True:
-            count = await self._writer.call(lambda db: bus.purge_part(db, before_ms, _PURGE_PART))
-            total += count
-            if count < _PURGE_PART:
-                return total
-
-    async def put_definition(self, definition: DefinitionRow) -> DefinitionRow:
-        return await self._writer.call(lambda db: definitions.put_definition(db, definition))
+    def _purge(self, connection: Database, ended_before_ms: int, limit: int) -> int:
+        gone = purge.purge_part(connection, ended_before_ms, limit)
+        self._appender.forget_executions(gone)
+        return len(gone)
 
     def _close(self) -> None:
-        self._writer.close()
         super()._close()
+        self._reading.close()
+        self._listing.close()
         self._writing.close()  # the last connection: SQLite empties the log into the file
         self._lock.release()
 
@@ -243,7 +120,7 @@ def open_sqlite(
     except OSError as error:
         raise unusable_path(error, path) from error
     lock = FileLock(path)
-    connections: list[sqlite3.Connection] = []
+    connections: list[Database] = []
     try:
         writing = connect_writer(path, busy_s=busy_s)
         connections.append(writing)
@@ -253,13 +130,19 @@ def open_sqlite(
         prepare_writer(writing, path)
         if blank:
             schema.create(writing, deployment_id=deployment_id, shard_count=shard_count)
+        else:
+            schema.make_present(writing, path)
         info = schema.read_info(writing, path, deployment_id=deployment_id)
         holder = this_process(info.deployment_id)
         lock.describe(holder)
         schema.write_holder(writing, msgspec.json.encode(holder).decode())
         reading = connect_reader(path, busy_s=busy_s)
         connections.append(reading)
-        return SqliteJournal(writing=writing, reading=reading, info=info, path=path, lock=lock)
+        listing = connect_reader(path, busy_s=busy_s)
+        connections.append(listing)
+        return SqliteJournal(
+            writing=writing, reading=reading, listing=listing, info=info, path=path, lock=lock
+        )
     except BaseException as error:
         for connection in connections:
             connection.close()
@@ -269,8 +152,13 @@ def open_sqlite(
         raise
 
 
-def open_sqlite_readonly(path: Path, *, busy_s: float = BUSY_S) -> SqliteReader:
+def open_sqlite_readonly(
+    path: Path, *, busy_s: float = BUSY_S, older: bool = False
+) -> SqliteReader:
     """Open a journal for reading, also while another process writes it or after it crashed; blocks.
+
+    Args:
+        older: also a file that a writer would upgrade; only its `info` and owners are read then.
 
     Raises:
         JournalUnavailable: there is none, or it cannot be read.
@@ -281,7 +169,8 @@ def open_sqlite_readonly(path: Path, *, busy_s: float = BUSY_S) -> SqliteReader:
     try:
         connection = connect_reader(path, busy_s=busy_s)
         try:
-            schema.check_format(connection, path)
+            oldest = OLDEST if older else schema.FORMAT_VERSION
+            schema.check_format(connection, path, oldest=oldest)
             info = schema.read_info(connection, path)
         except BaseException:
             connection.close()

@@ -1,4 +1,4 @@
-"""Executions as the writer remembers them between appends, and how it learns of others."""
+"""How the writer learns of executions that it does not remember."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ...identity import ExecutionKey
+from ..sql.known import Known
 from .bulk import Bulk
 
 _FIND_EXECUTIONS: Final = Bulk(
-    "SELECT json_group_array(json_array(executions.namespace, executions.id, shards.name,"
+    "SELECT json_group_array(json_array(executions.namespace, executions.id, shard,"
     " executions.number, (SELECT max(seq) FROM events WHERE execution = executions.number),"
     " status, definition, version, json(tags), json(awaits), created_at_ms))"
     " FROM (VALUES {rows}) AS wanted"  # CROSS JOIN: in this order, by index
-    " CROSS JOIN executions ON namespace = wanted.column1 AND id = wanted.column2"
-    " CROSS JOIN shards ON shards.number = executions.shard",
+    " CROSS JOIN executions ON namespace = wanted.column1 AND id = wanted.column2",
     columns=2,
 )
 
@@ -27,7 +27,7 @@ class _Found(NamedTuple):
 
     namespace: str
     id: str
-    shard: str
+    shard: int
     number: int
     last_seq: int
     status: str
@@ -39,45 +39,6 @@ class _Found(NamedTuple):
 
 
 _decode_executions: Final = msgspec.json.Decoder(list[_Found]).decode
-
-
-class Known:
-    """An execution as the last append, or a query, left it."""
-
-    __slots__ = (
-        "awaits",
-        "created_at_ms",
-        "definition",
-        "epoch",
-        "last_seq",
-        "number",
-        "shard",
-        "status",
-        "tags",
-        "version",
-    )
-
-    def __init__(self, number: int, epoch: int, last_seq: int, shard: str) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.last_seq = last_seq
-        self.shard = shard
-
-    def describe(
-        self,
-        status: str,
-        definition: str,
-        version: str,
-        tags: Mapping[str, str],
-        awaits: tuple[str, ...],
-        created_at_ms: int,
-    ) -> None:
-        self.status = status
-        self.definition = definition
-        self.version = version
-        self.tags = tags
-        self.awaits = awaits
-        self.created_at_ms = created_at_ms
 
 
 def find_executions(

@@ -1,130 +1,89 @@
-"""Histories: of one execution, of a shard, and what a new owner has to load."""
-
-# ruff: noqa: D103 – functions are named for the methods of `Journal`, whose docstrings they keep
+"""Histories with their rows and snapshots, and shards' events; the rest: `sql/reads.py`."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from ...identity import ExecutionKey
-from ..protocol import (
-    ExecutionRow,
-    FollowedEvent,
-    Message,
-    SnapshotRow,
-    StoredExecution,
+from ...identity import ExecutionKey, dedicated_key
+from ..protocol import ExecutionRow, FollowedEvent, StoredExecution
+from ..sql.database import Row
+from ..sql.executions import ROW_COLUMNS, row_from
+from ..sql.reads import SHARD, stored
+from .connections import Database
+
+_LANDMARK: Final = (
+    "SELECT event FROM landmarks WHERE shard = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 )
-from .schema import place_of
-from .visibility import ROW_COLUMNS, row_from
-
-_EXECUTION: Final = (
-    f"SELECT {ROW_COLUMNS}, executions.number"
-    " FROM executions JOIN shards ON shards.number = executions.shard"
+_FOLLOWED: Final = "SELECT events.position, namespace, id, seq, body FROM"
+_FOLLOW: Final = (
+    f"{_FOLLOWED} events CROSS JOIN executions ON executions.number = events.execution"
+    " WHERE events.number >= ? AND events.shard = ? AND position > ? ORDER BY events.number LIMIT ?"
 )
+_FOLLOW_DEDICATED: Final = (
+    f"{_FOLLOWED} executions CROSS JOIN events ON events.execution = executions.number"
+    f" WHERE namespace = ? AND id = ? AND events.shard = {SHARD} AND position > ?"
+    " ORDER BY seq LIMIT ?"
+)
+_EXECUTION: Final = f"SELECT {ROW_COLUMNS}, executions.number FROM executions"
 
 
-def load(connection: sqlite3.Connection, key: ExecutionKey) -> StoredExecution | None:
-    found = connection.execute(f"{_EXECUTION} WHERE namespace = ? AND id = ?", key).fetchone()
+def load(connection: Database, key: ExecutionKey) -> StoredExecution | None:
+    """Row, snapshot and the events behind it; None if there is none."""
+    found = connection.row(f"{_EXECUTION} WHERE namespace = ? AND id = ?", key)
     if found is None:
         return None
     *row, number = found
     return _stored(connection, row_from(row), number)
 
 
-def _stored(connection: sqlite3.Connection, row: ExecutionRow, number: int) -> StoredExecution:
-    found = connection.execute(
-        "SELECT seq, body FROM snapshots WHERE execution = ?", (number,)
-    ).fetchone()
-    snapshot = None if found is None else SnapshotRow(seq=found[0], body=found[1])
-    after_seq = 0 if snapshot is None else snapshot.seq
-    events = connection.execute(
-        "SELECT body FROM events WHERE execution = ? AND seq > ? ORDER BY seq", (number, after_seq)
-    ).fetchall()
-    return StoredExecution(
-        row=row,
-        snapshot=snapshot,
-        events=tuple(body for (body,) in events),
-        last_seq=after_seq + len(events),  # seq has no gaps
+def _stored(connection: Database, row: ExecutionRow, number: int) -> StoredExecution:
+    snapshot = connection.row("SELECT seq, body FROM snapshots WHERE execution = ?", (number,))
+    events = connection.rows(
+        "SELECT body FROM events WHERE execution = ? AND seq > ? ORDER BY seq",
+        (number, 0 if snapshot is None else snapshot[0]),
     )
+    found = None if snapshot is None else (snapshot[0], snapshot[1])
+    return stored(row, found, tuple(body for (body,) in events))
 
 
 def load_busy(
-    connection: sqlite3.Connection, shard: str, after: ExecutionKey | None, limit: int
+    connection: Database, shard: str, after: ExecutionKey | None, limit: int
 ) -> Sequence[StoredExecution]:
-    number = _shard_number(connection, shard)
-    found = connection.execute(
-        f"{_EXECUTION} WHERE executions.shard = ? AND executions.busy > 0"
+    """A page of those with something outstanding, in the order of keys."""
+    found = connection.rows(
+        f"{_EXECUTION} WHERE executions.shard = {SHARD} AND executions.busy > 0"
         " AND (namespace, id) > (?, ?) ORDER BY namespace, id LIMIT ?",
-        (number, *(after or ("", "")), limit),
-    ).fetchall()
+        (shard, *(after or ("", "")), limit),
+    )
     return [_stored(connection, row_from(row), execution) for *row, execution in found]
 
 
-def due(
-    connection: sqlite3.Connection, shard: str, until_ms: int, limit: int
-) -> Sequence[tuple[int, ExecutionKey]]:
-    found = connection.execute(
-        "SELECT wake_at_ms, namespace, id FROM executions WHERE shard = ? AND wake_at_ms <= ?"
-        " ORDER BY wake_at_ms, namespace, id LIMIT ?",
-        (_shard_number(connection, shard), until_ms, limit),
-    )
-    return [(wake_at_ms, ExecutionKey(namespace, id)) for wake_at_ms, namespace, id in found]
-
-
-def read(
-    connection: sqlite3.Connection, key: ExecutionKey, after_seq: int, limit: int
-) -> Sequence[tuple[int, bytes]]:
-    return connection.execute(
-        "SELECT seq, body FROM events WHERE execution ="
-        " (SELECT number FROM executions WHERE namespace = ? AND id = ?)"
-        " AND seq > ? ORDER BY seq LIMIT ?",
-        (*key, after_seq, limit),
-    ).fetchall()
-
-
 def follow(
-    connection: sqlite3.Connection, shard: str, after_position: int, limit: int
+    connection: Database, shard: str, after_position: int, limit: int
 ) -> Sequence[FollowedEvent]:
-    number = _shard_number(connection, shard)
-    if number is None:
+    """A page of a shard's events, in the order of positions."""
+    key = dedicated_key(shard)
+    if key is not None:
+        found = connection.rows(_FOLLOW_DEDICATED, (*key, shard, after_position, limit))
+    else:
+        found = _follow_shared(connection, shard, after_position, limit)
+    return [
+        FollowedEvent(position=position, key=ExecutionKey(namespace, id), seq=seq, body=body)
+        for position, namespace, id, seq, body in found
+    ]
+
+
+def _follow_shared(connection: Database, shard: str, after_position: int, limit: int) -> list[Row]:
+    """Past the events of other shards, from the last landmark on that is not behind the position
+    and no further than to the last event that the shard has."""
+    known = connection.row("SELECT number, next_position FROM shards WHERE name = ?", (shard,))
+    if known is None:
         return []
-    begin, end = place_of(number, 0), place_of(number + 1, 0)
-    found = connection.execute(
-        "SELECT events.place, namespace, id, seq, body FROM events"
-        " CROSS JOIN executions ON executions.number = events.execution"
-        " WHERE place > ? AND place < ? ORDER BY place LIMIT ?",
-        (begin + after_position, end, limit),
-    )
-    return [
-        FollowedEvent(position=place - begin, key=ExecutionKey(namespace, id), seq=seq, body=body)
-        for place, namespace, id, seq, body in found
-    ]
-
-
-def outgoing(
-    connection: sqlite3.Connection, shard: str, after: Message | None, limit: int
-) -> Sequence[Message]:
-    begin = (-1, "") if after is None else (after.sent_at_ms, after.id)
-    found = connection.execute(
-        "SELECT id, sender_shard, namespace, execution_id, sent_at_ms, body FROM messages"
-        " WHERE sender_shard = ? AND (sent_at_ms, id) > (?, ?)"
-        " ORDER BY sent_at_ms, id LIMIT ?",
-        (shard, *begin, limit),
-    )
-    return [
-        Message(
-            id=id,
-            sender_shard=sender_shard,
-            receiver=ExecutionKey(namespace, execution_id),
-            sent_at_ms=sent_at_ms,
-            body=body,
-        )
-        for id, sender_shard, namespace, execution_id, sent_at_ms, body in found
-    ]
-
-
-def _shard_number(connection: sqlite3.Connection, shard: str) -> int | None:
-    found = connection.execute("SELECT number FROM shards WHERE name = ?", (shard,)).fetchone()
-    return None if found is None else int(found[0])
+    number, next_position = known
+    ahead = next_position - 1 - after_position
+    if ahead <= 0:
+        return []
+    landmark = connection.row(_LANDMARK, (number, after_position + 1))
+    first = 0 if landmark is None else landmark[0]
+    return connection.rows(_FOLLOW, (first, number, after_position, min(limit, ahead)))

@@ -1,7 +1,7 @@
 """A thread that serves an event loop: calls gather while it works, and it takes all that gathered.
 
-SQLite's calls block; here they block a thread of their own, and what arrives meanwhile forms the
-next group by itself. The busier the journal, the larger its commits.
+A database's calls block; here they block a thread of their own, and what arrives meanwhile forms
+the next group by itself. The busier the journal, the larger its commits.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from sqlite3 import Connection
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from ...errors import JournalError
+from ..errors import JournalError
 
 GROUP_MAX: Final = 1_000
 """Calls of one group: bounds how long the first of them waits for the last."""
 
 T = TypeVar("T")
+C = TypeVar("C")  # what the thread works on: a connection
 
 
-class Job:
+class Job(Generic[C]):
     """One call: the work, and who waits for what comes of it."""
 
     __slots__ = ("_error", "_result", "future", "loop", "work")
 
-    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Callable[[C], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.work = work
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
@@ -34,9 +34,11 @@ class Job:
         self._error: BaseException | None = None
 
     def succeed(self, result: Any) -> None:
+        """Keep the result until `settle`."""
         self._result = result
 
     def fail(self, error: BaseException) -> None:
+        """Keep what the caller gets in place of a result."""
         self._error = error
 
     def settle(self) -> None:
@@ -49,18 +51,18 @@ class Job:
             self.future.set_exception(self._error)
 
 
-class ServiceThread:
+class ServiceThread(Generic[C]):
     """Runs `serve(jobs)` for groups of calls until closed; `serve` never raises."""
 
-    def __init__(self, name: str, serve: Callable[[Sequence[Job]], None]) -> None:
+    def __init__(self, name: str, serve: Callable[[Sequence[Job[C]]], None]) -> None:
         self._serve = serve
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job[C] | None] = SimpleQueue()
         self._gate = threading.Lock()  # nothing enters behind the None that ends the queue
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def call(self, work: Callable[[Connection], T]) -> T:
+    async def call(self, work: Callable[[C], T]) -> T:
         """The result of `work`, run in the thread; it runs also when the caller is cancelled."""
         job = Job(work, asyncio.get_running_loop())
         with self._gate:
@@ -79,15 +81,19 @@ class ServiceThread:
         self._thread.join()
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            jobs, last = self._gather()
-            if jobs:
-                self._serve(jobs)
-                _settle(jobs)
+        while self._serve_group():
+            pass
 
-    def _gather(self) -> tuple[list[Job], bool]:
-        jobs: list[Job] = []
+    def _serve_group(self) -> bool:
+        """Whether more may come; returning, it lets go of all that the group asked and was told."""
+        jobs, last = self._gather()
+        if jobs:
+            self._serve(jobs)
+            _settle(jobs)
+        return not last
+
+    def _gather(self) -> tuple[list[Job[C]], bool]:
+        jobs: list[Job[C]] = []
         job = self._jobs.get()
         while job is not None:
             jobs.append(job)
@@ -100,9 +106,9 @@ class ServiceThread:
         return jobs, True
 
 
-def _settle(jobs: Sequence[Job]) -> None:
+def _settle(jobs: Sequence[Job[Any]]) -> None:
     """Wake each waiting event loop once."""
-    waiting: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    waiting: dict[asyncio.AbstractEventLoop, list[Job[Any]]] = {}
     for job in jobs:
         waiting.setdefault(job.loop, []).append(job)
     for loop, settled in waiting.items():
@@ -110,6 +116,6 @@ def _settle(jobs: Sequence[Job]) -> None:
             loop.call_soon_threadsafe(_settle_all, settled)
 
 
-def _settle_all(jobs: Sequence[Job]) -> None:
+def _settle_all(jobs: Sequence[Job[Any]]) -> None:
     for job in jobs:
         job.settle()
