@@ -1,6 +1,15 @@
-"""Proofs about definitions before they run: soundness, deadlocks, guards, data flow, time.
+"""Proofs about definitions before they run: deadlocks, livelocks, dead steps, boundedness.
 
-Nothing is built here yet; the package keeps the place and its direction. What comes may import the
-definition, the plan and the simulator of `heliostat.engine`, neither Ray nor `heliostat.actors`,
-and answers with a run of the user's own steps, or "inconclusive" with the bound that was reached.
+    report = verify(plan)
+    report.sound, report.about("deadlock").run
+
+`nets` holds Petri nets and how plans become them, `reading` makes nets of PNML and BPMN,
+`structure` reduces nets and weighs their places, `space` explores them, `properties` decides and
+explains, `logic` checks formulas in CTL, `certificates` holds what verdicts rest on and an
+independent checker, `reports` tells it to people and programs. `prover` is what registration asks,
+`replaying` has the simulator get stuck as a proof says.
+
+Imports the definition, the plan, the kernel's events and the simulator of `heliostat.engine`,
+neither Ray nor `heliostat.actors`; answers with a run of the user's own steps, or "inconclusive"
+with the bound that was reached. Guards, data flow, time and LTL are not built yet.
 """

@@ -1,0 +1,94 @@
+"""Certificates: facts about a net from which a verdict follows, each quick to check.
+
+They speak in the numbers of the net's places and net transitions and name the net by its hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from heliostat.verify.certificates.shrinking import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadRun:
+    """A firing sequence from the initial marking to one that is dead and not final."""
+
+    net: str
+    run: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """All that an exploration came to, and the stubborn set by which that was enough.
+
+    Shows that every dead marking is final and that an end can always be reached: `ends[n]` is the
+    number of steps from marking n to an end, along explored edges. Without `ends` it shows only the
+    first, and only of a net without inhibitors and drains.
+    """
+
+    net: str
+    markings: tuple[bytes, ...]
+    stubborn: tuple[frozenset[int] | None, ...]  # None: everything was tried
+    ends: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """Reductions one after the other, and what was explored of the net that they leave.
+
+    Shows of the whole net what `Explored` shows of that one.
+    """
+
+    net: str
+    steps: tuple[Step, ...]
+    then: Explored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """A run to a marking, and all that can be reached from it, without reduction: nothing ends."""
+
+    net: str
+    run: tuple[int, ...]
+    markings: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """An order of the net transitions in which none puts tokens for itself or an earlier one.
+
+    Then each happens a bounded number of times, and the net is bounded and ends.
+    """
+
+    net: str
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighted:
+    """A weight for each place, by which no net transition puts more than it takes: bounded."""
+
+    net: str
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finite:
+    """All markings that can be reached: the net is bounded."""
+
+    net: str
+    markings: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pump:
+    """A run, and a cycle that can be repeated behind it and leaves more tokens each time."""
+
+    net: str
+    run: tuple[int, ...]
+    cycle: tuple[int, ...]
+
+
+Certificate: TypeAlias = DeadRun | Explored | Reduced | CutOff | Ordered | Weighted | Finite | Pump

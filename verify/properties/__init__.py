@@ -1,0 +1,1 @@
+"""Properties of definitions, decided on their nets. Start with `soundness.py`."""

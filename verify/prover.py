@@ -1,0 +1,86 @@
+"""Proofs as registration asks for them: bounded, each content once, and never in the way.
+
+What is found is advice about a definition. So a bound that is reached is a warning that says so,
+and a fault of the proof's own is told and keeps nobody from registering.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Final
+
+from heliostat.engine.authoring.canonical import content_hash
+from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.model import Definition
+from heliostat.engine.authoring.scopes import scopes_of
+from heliostat.engine.plan.compile import compile_plan
+from heliostat.verify.properties.verdict import Verdict
+from heliostat.verify.reports.diagnostics import diagnostics
+
+TIME_MAX_MS: Final = 100
+"""Of each exploration; a proof makes up to five, and typical definitions need none."""
+
+STEPS_MAX: Final = 500
+"""Steps of a definition that is proved on the way: to make and reduce the net of thousands takes
+seconds, and `heliostat verify` does it."""
+
+KEPT_MAX: Final = 100
+"""Contents whose answers are kept; the one that was asked for longest ago goes first."""
+
+
+class Prover:
+    """Proves definitions. Any thread may ask; one proof goes on at a time, since it is the
+    interpreter that it takes."""
+
+    def __init__(self, *, time_max_ms: int = TIME_MAX_MS) -> None:
+        self._time_max_ms = time_max_ms
+        self._kept: OrderedDict[str, tuple[Verdict, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, definition: Definition) -> tuple[Diagnostic, ...]:
+        """What is wrong with the runs of a definition, or not known of them."""
+        return diagnostics(definition, self.verdicts(definition))
+
+    def verdicts(self, definition: Definition) -> tuple[Verdict, ...]:
+        """The verdicts about a definition, without their certificates.
+
+        That it is bounded is not told where it is not known: what can always come to its end does
+        so without a bound to what it collects.
+        """
+        content = content_hash(definition)
+        with self._lock:
+            found = self._kept.get(content)
+            if found is None:
+                found = self._kept[content] = self._proved(definition)
+                if len(self._kept) > KEPT_MAX:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(content)
+            return found
+
+    def _proved(self, definition: Definition) -> tuple[Verdict, ...]:
+        count = sum(len(scope.steps) for scope in scopes_of(definition))
+        if count > STEPS_MAX:
+            return (_unknown(f"more than {STEPS_MAX} steps"),)
+        from heliostat.verify.properties.soundness import verify  # who registers nothing needs none
+
+        try:
+            # by the time that this thread had the interpreter: a busy machine changes no answer
+            report = verify(
+                compile_plan(definition),
+                time_max_ms=self._time_max_ms,
+                now_ms=lambda: time.thread_time() * 1_000,
+            )
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a workflow out
+            return (_unknown(f"the proof has a fault: {type(error).__name__}: {error}"),)
+        return tuple(
+            replace(each, certificate=None, net=None)
+            for each in report.verdicts
+            if (each.asked, each.outcome) != ("boundedness", "inconclusive")
+        )
+
+
+def _unknown(reason: str) -> Verdict:
+    return Verdict(asked="deadlock", outcome="inconclusive", engine="none", reason=reason)

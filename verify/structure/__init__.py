@@ -1,0 +1,1 @@
+"""What the structure of a net shows without going through its markings."""
