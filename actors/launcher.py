@@ -16,19 +16,20 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import ray
 from msgspec import Raw
 from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from heliostat.actors import names
 from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.frames import AttemptKey, encode_value
+from heliostat.actors.dispatch.leases import UNSCHEDULABLE
 from heliostat.actors.dispatch.protocol import (
-    Assignment,
     Lost,
     Noticed,
     Raised,
@@ -37,17 +38,21 @@ from heliostat.actors.dispatch.protocol import (
     Stopped,
     TimedOut,
 )
+from heliostat.actors.environments import EnvironmentFault, resolved
 from heliostat.actors.launching import (
     AcknowledgeLaunched,
     Ask,
+    Begun,
     Launch,
     LauncherSettings,
     Made,
     Making,
     News,
+    Placed,
     StopLaunched,
     make,
 )
+from heliostat.actors.undrained import strategy
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.plan.plan import Resources
 
@@ -63,9 +68,11 @@ NOTICES_MAX: Final = 1_000
 """Lossy notices that wait for one host; older ones are dropped."""
 
 LOOK_S: Final = 5.0
-"""Between two looks at the cluster's nodes, and at whether any host is left."""
+"""Between two looks at whether any host is left."""
 
-UNSCHEDULABLE: Final = "Unschedulable"
+RUNTIME_ENV_FAILED: Final = "RuntimeEnvFailed"
+"""The type of a failure to make a step's runtime environment; another attempt may succeed."""
+
 OUT_OF_MEMORY: Final = "OutOfMemory"
 
 
@@ -91,6 +98,7 @@ def create_launcher(settings: LauncherSettings, *, node_resource: str | None = N
             max_concurrency=10_000,
             num_cpus=0,
             resources={} if node_resource is None else {node_resource: 0.001},
+            scheduling_strategy=strategy(settings.name),
         )
         .remote(settings)
     )
@@ -99,10 +107,11 @@ def create_launcher(settings: LauncherSettings, *, node_resource: str | None = N
 class _Task:
     """An attempt that runs, or waits for its resources."""
 
-    __slots__ = ("assignment", "began_at", "owner", "ref", "stopping", "timed_out")
+    __slots__ = ("assignment", "began_at", "node", "owner", "ref", "stopping", "timed_out")
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.assignment = assignment
+    def __init__(self, placed: Placed) -> None:
+        self.assignment = placed.assignment
+        self.node = placed.node  # where it is to run; once it has begun, where it does
         self.ref: Any = None
         self.owner: asyncio.Task[None] | None = None
         self.began_at: float | None = None  # monotonic; None: it waits for its resources
@@ -132,8 +141,6 @@ class Launcher:
         self._held: dict[AttemptKey, Returned | Raised] = {}
         self._hosts: dict[str, _Host] = {}
         self._remote: Any = None
-        self._nodes: list[dict[str, float]] = []
-        self._nodes_until = 0.0
         self._watch: asyncio.Task[None] | None = None
         self._timers: set[asyncio.Task[None]] = set()
 
@@ -143,14 +150,14 @@ class Launcher:
         """Make attempts; returns when their tasks are submitted."""
         request = unpack(body, Launch, sealed=True)
         self._host(request.incarnation)
-        for assignment in request.assignments:
-            attempt = (assignment.key, assignment.at)
+        for placed in request.placed:
+            attempt = placed.attempt
             if attempt in self._tasks:
                 continue
             if attempt in self._held:
                 self._tell(self._held[attempt])
                 continue
-            task = self._tasks[attempt] = _Task(assignment)
+            task = self._tasks[attempt] = _Task(placed)
             task.owner = asyncio.create_task(self._carry(attempt, task))
         return b""
 
@@ -177,8 +184,10 @@ class Launcher:
         ask = unpack(body, Ask)
         host = self._host(ask.incarnation)
         known: tuple[AttemptKey, ...] | None = None
+        nodes: tuple[str | None, ...] = ()
         if ask.anew:
             known = (*self._tasks, *self._held)
+            nodes = (*(task.node for task in self._tasks.values()), *(None for _ in self._held))
             host.reports = deque(self._held.values())
         elif not host.reports and not host.notices:
             host.wake.clear()
@@ -197,6 +206,7 @@ class Launcher:
                 node=platform.node(),
                 life=self._life,
                 known=known,
+                nodes=nodes,
                 returned=tuple(r for r in reports if isinstance(r, Returned)),
                 raised=tuple(r for r in reports if isinstance(r, Raised)),
                 lost=tuple(r for r in reports if isinstance(r, Lost)),
@@ -210,16 +220,16 @@ class Launcher:
 
     async def began(self, body: bytes) -> None:
         """An attempt has its resources and runs: its timeout counts from here."""
-        notice = unpack(body, Noticed)
-        task = self._tasks.get((notice.key, notice.at))
+        begun = unpack(body, Begun)
+        task = self._tasks.get((begun.key, begun.at))
         if task is None or task.began_at is not None:
             return
-        task.began_at = time.monotonic()
-        self._notice(notice)
+        task.began_at, task.node = time.monotonic(), begun.node
+        self._notice(Noticed(key=begun.key, at=begun.at, kind="started"))
         timeout_ms = task.assignment.code.timeout_ms
         if timeout_ms is not None:
             task.timed_out = asyncio.get_running_loop().call_later(
-                timeout_ms / 1_000, self._tell, TimedOut(key=notice.key, at=notice.at)
+                timeout_ms / 1_000, self._tell, TimedOut(key=begun.key, at=begun.at)
             )
 
     async def progressed(self, body: bytes) -> None:
@@ -233,13 +243,11 @@ class Launcher:
         report: Report
         try:
             resources = task.assignment.code.resources
-            misfit = await self._misfit(resources)
-            if misfit is not None:
-                report = self._raised(task, UNSCHEDULABLE, misfit)
-            elif task.stopping:
+            environment = await self._environment(resources)
+            if task.stopping:
                 report = Stopped(key=attempt[0], at=attempt[1])
             else:
-                task.ref = self._submit(task.assignment, resources)
+                task.ref = self._submit(task, resources, environment)
                 report = self._read(await task.ref)
         except Exception as error:  # noqa: BLE001  # whatever Ray raises ends the attempt, told as it is
             report = self._ended_by(task, error)
@@ -252,10 +260,19 @@ class Launcher:
             self._held[attempt] = report
         self._tell(report)
 
-    def _submit(self, assignment: Assignment, resources: Resources) -> Any:
+    async def _environment(self, resources: Resources) -> dict[str, Any] | None:
+        if not resources.runtime_env:
+            return None
+        folder = Path(self._settings.environments)
+        return await asyncio.to_thread(resolved, resources.runtime_env, folder)
+
+    def _submit(self, task: _Task, resources: Resources, environment: dict[str, Any] | None) -> Any:
         if self._remote is None:
             self._remote = ray.remote(make)
-        settings = self._settings
+        assignment, settings = task.assignment, self._settings
+        where: Any = "DEFAULT"
+        if task.node is not None:  # soft: should the node be gone, Ray finds another
+            where = NodeAffinitySchedulingStrategy(task.node, soft=True)
         making = Making(
             launcher=settings.name,
             name=f"{settings.name}/{assignment.key}",
@@ -267,6 +284,7 @@ class Launcher:
             code=assignment.code,
             input=Raw(encode_value(assignment.input)),
             secrets_file=settings.secrets_file,
+            objects=settings.objects,
         )
         return self._remote.options(
             name=f"{assignment.key} {assignment.code.step_id}",
@@ -274,6 +292,8 @@ class Launcher:
             num_gpus=resources.num_gpus or 0,
             memory=resources.memory,
             resources=dict(resources.custom),
+            runtime_env=environment,
+            scheduling_strategy=where,
             max_retries=0,
             retry_exceptions=False,
         ).remote(pack(making))
@@ -288,12 +308,9 @@ class Launcher:
         key, at = task.assignment.key, task.assignment.at
         if isinstance(error, exceptions.OutOfMemoryError):
             return self._raised(task, OUT_OF_MEMORY, str(error))
-        unschedulable = (
-            exceptions.TaskUnschedulableError,
-            exceptions.TaskPlacementGroupRemoved,
-            exceptions.RuntimeEnvSetupError,
-        )
-        if isinstance(error, unschedulable):
+        if isinstance(error, exceptions.RuntimeEnvSetupError | EnvironmentFault):
+            return self._raised(task, RUNTIME_ENV_FAILED, str(error))
+        if isinstance(error, exceptions.TaskUnschedulableError):
             return self._raised(task, UNSCHEDULABLE, str(error))
         # A worker that crashed ran this attempt alone. A lost node, a lost object and all that
         # is neither say nothing about it.
@@ -319,16 +336,6 @@ class Launcher:
             elapsed_ms=0,
             runner="launcher",
         )
-
-    async def _misfit(self, wanted: Resources) -> str | None:
-        """Why no node of the cluster can ever run this; None where one can, now or later."""
-        if self._settings.autoscaling:
-            return None
-        if time.monotonic() > self._nodes_until:
-            found = await asyncio.to_thread(ray.nodes)
-            self._nodes = [node["Resources"] for node in found if node["Alive"]]
-            self._nodes_until = time.monotonic() + LOOK_S
-        return misfit(wanted, self._nodes)
 
     async def _cancel(self, task: _Task, grace_ms: int) -> None:
         if task.ref is None:
@@ -385,27 +392,6 @@ class Launcher:
             if now - last > orphan_s:
                 _log.warning("the launcher has no host any more and exits")
                 os._exit(0)
-
-
-def misfit(wanted: Resources, nodes: Sequence[dict[str, float]]) -> str | None:
-    """The sentence that says why none of the nodes, even when idle, could run this."""
-    needs: dict[str, float] = dict(wanted.custom)
-    needs["CPU"] = wanted.num_cpus if wanted.num_cpus is not None else 1
-    if wanted.num_gpus:
-        needs["GPU"] = wanted.num_gpus
-    if wanted.memory:
-        needs["memory"] = wanted.memory
-    if any(all(node.get(name, 0) >= n for name, n in needs.items()) for node in nodes):
-        return None
-    told = ", ".join(f"{name}: {amount:g}" for name, amount in sorted(needs.items()) if amount)
-    most = ", ".join(
-        f"{name}: {max((node.get(name, 0) for node in nodes), default=0):g}"
-        for name in sorted(needs)
-    )
-    return (
-        f"no node of this cluster can ever run the step: it needs {{{told}}} on one node, the most "
-        f"that any has is {{{most}}}; ask for less, or add such a node"
-    )
 
 
 def _first_line(error: Exception) -> str:

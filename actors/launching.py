@@ -26,6 +26,7 @@ from heliostat.actors.dispatch.protocol import (
     Stopped,
     TimedOut,
 )
+from heliostat.actors.objects.keeper import ObjectsSettings
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.blobs import FileBlobStore
 
@@ -39,19 +40,30 @@ class LauncherSettings(Struct, frozen=True, kw_only=True):
     name: str  # its own, in Ray's namespace `heliostat`
     blobs: str
     scratch: str  # unpacked code bundles, on every node
+    environments: str  # packed directories of runtime environments; every node sees it
     code: tuple[str, ...] = ()
     secrets_file: str | None = None
+    objects: ObjectsSettings | None = None
     orphan_ms: int = 600_000
     """Without a host's call for this long it exits, and its tasks with it."""
-    autoscaling: bool = False
-    """Whether nodes may join that offer more than those of today: then nothing is unschedulable."""
+
+
+class Placed(Struct, frozen=True):
+    """An attempt, and Ray's id of the node that has room for it (None: wherever Ray likes)."""
+
+    assignment: Assignment
+    node: str | None = None
+
+    @property
+    def attempt(self) -> AttemptKey:
+        return self.assignment.key, self.assignment.at
 
 
 class Launch(Struct, frozen=True):
-    """Attempts to make. One that is here already is not made twice."""
+    """Attempts to make, in this order. One that is here already is not made twice."""
 
     incarnation: str
-    assignments: tuple[Assignment, ...]
+    placed: tuple[Placed, ...]
 
 
 class StopLaunched(Struct, frozen=True):
@@ -82,12 +94,21 @@ class News(Struct, frozen=True, kw_only=True):
     pid: int = 0
     node: str = ""  # the machine's name
     known: tuple[AttemptKey, ...] | None = None  # held and running, when asked anew
+    nodes: tuple[str | None, ...] = ()  # of these, where each runs or is to run
     returned: tuple[Returned, ...] = ()
     raised: tuple[Raised, ...] = ()
     lost: tuple[Lost, ...] = ()
     stopped: tuple[Stopped, ...] = ()
     timed_out: tuple[TimedOut, ...] = ()
     noticed: tuple[Noticed, ...] = ()
+
+
+class Begun(Struct, frozen=True, kw_only=True):
+    """An attempt has its resources and runs, on this node (Ray's id of it)."""
+
+    key: ExecutionKey
+    at: Address
+    node: str
 
 
 class Made(Struct, frozen=True):
@@ -110,6 +131,7 @@ class Making(Struct, frozen=True):
     code: StepCode
     input: Raw
     secrets_file: str | None = None
+    objects: ObjectsSettings | None = None
 
 
 def make(body: bytes) -> bytes:
@@ -131,7 +153,12 @@ def make(body: bytes) -> bytes:
     try:
         report(making.key, making.at, _BEGAN)
         attempts = _attempts(
-            making.name, making.blobs, making.scratch, making.code_paths, making.secrets_file
+            making.name,
+            making.blobs,
+            making.scratch,
+            making.code_paths,
+            making.secrets_file,
+            making.objects,
         )
         ended = attempts.make(making.code, making.input, current)
     finally:
@@ -144,14 +171,20 @@ _BEGAN: Final = object()
 
 @lru_cache
 def _attempts(
-    name: str, blobs: str, scratch: str, code_paths: tuple[str, ...], secrets_file: str | None
+    name: str,
+    blobs: str,
+    scratch: str,
+    code_paths: tuple[str, ...],
+    secrets_file: str | None,
+    objects: ObjectsSettings | None,
 ) -> Any:
     """Ray reuses a worker's process for tasks of one kind; so are modules and event loop."""
+    from heliostat.actors.objects.shared import SharedBlobs
     from heliostat.actors.runner.attempt import Attempts
     from heliostat.actors.runner.modules import Modules
     from heliostat.actors.runner.secrets import Secrets
 
-    store = FileBlobStore(Path(blobs))
+    store = SharedBlobs(FileBlobStore(Path(blobs)), objects)
     return Attempts(
         runner=name,
         blobs=store,
@@ -177,7 +210,8 @@ def _reporter(launcher: str) -> Callable[[ExecutionKey, Address, Any], None]:
         if handle is None:
             return
         if progress is _BEGAN:
-            handle.began.remote(pack(Noticed(key=key, at=at, kind="started")))
+            node = ray.get_runtime_context().get_node_id()
+            handle.began.remote(pack(Begun(key=key, at=at, node=node)))
             return
         data = limit.admit(progress)
         if data is not None:

@@ -17,9 +17,14 @@ from typing import Any, Final
 import ray
 
 from heliostat.actors import names
+from heliostat.actors.dedicated.process import CarrierProcess
 from heliostat.actors.host.process import HostProcess
+from heliostat.actors.journals import is_shared
 from heliostat.actors.settings import Settings, check
 from heliostat.actors.supervisor_process import SupervisorProcess
+from heliostat.actors.undrained import strategy
+from heliostat.actors.wanted import hosts_wanted
+from heliostat.engine.identity import ExecutionKey
 
 CALLS_AT_ONCE: Final = 10_000
 """Calls that one actor has open: a waiting start is one, and so is each client's result stream.
@@ -38,13 +43,45 @@ def create_host(settings: Settings, index: int) -> Any:
     Returns before the host serves: its first answer comes when its journal is open.
     """
     check(settings)
-    actor = _detached(HostProcess, settings, settings.host_name(index), CALLS_AT_ONCE)
-    return actor.remote(settings, index)
+    name = settings.host_name(index)
+    where = strategy(name, share=index if is_shared(settings.journal) else None)
+    return _detached(HostProcess, settings, name, CALLS_AT_ONCE, where).remote(settings, index)
 
 
 def find_host(settings: Settings, index: int) -> Any | None:
     """The handle of a host, also while it restarts; None when there is none."""
     return _find(settings.host_name(index))
+
+
+def create_carrier(settings: Settings, name: str, key: ExecutionKey | None) -> Any:
+    """The actor of a dedicated execution, or a spare one, created if there is none by its name.
+
+    Where the journal is shared, the nodes share them too.
+    """
+    where = strategy(name, otherwise="SPREAD" if is_shared(settings.journal) else "DEFAULT")
+    actor = _detached(CarrierProcess, settings, name, CALLS_AT_ONCE, where)
+    return actor.remote(settings, name, key)
+
+
+def find_named(name: str) -> Any | None:
+    """The handle of the actor with this name, also while it restarts; None when there is none."""
+    return _find(name)
+
+
+def end_actor(name: str) -> None:
+    """End an actor for good, its name too; harmless where there is none."""
+    actor = _find(name)
+    if actor is not None:
+        ray.kill(actor, no_restart=True)
+
+
+def restart_actor(name: str) -> bool:
+    """End an actor's process; Ray starts another under its name. Tells whether there was one."""
+    actor = _find(name)
+    if actor is None:
+        return False
+    ray.kill(actor, no_restart=False)
+    return True
 
 
 async def deliver(host: str, body: bytes) -> bytes:
@@ -59,7 +96,7 @@ async def deliver(host: str, body: bytes) -> bytes:
 def create_supervisor(settings: Settings) -> Any:
     """The supervisor, created if there is none; returns its handle."""
     name = names.supervisor_name(settings.deployment, settings.generation)
-    return _detached(SupervisorProcess, settings, name, 100).remote(settings)
+    return _detached(SupervisorProcess, settings, name, 100, strategy(name)).remote(settings)
 
 
 def find_supervisor(settings: Settings) -> Any | None:
@@ -75,7 +112,10 @@ def end(settings: Settings) -> None:
     prefix = names.prefix(settings.deployment, settings.generation)
     order = (
         names.supervisor_name(settings.deployment, settings.generation),
-        *(settings.host_name(index) for index in range(settings.hosts)),
+        *(
+            settings.host_name(index)
+            for index in range(max(settings.hosts, hosts_wanted(settings)))
+        ),
     )
     found = {
         each["name"]
@@ -88,7 +128,7 @@ def end(settings: Settings) -> None:
             ray.kill(actor, no_restart=True)
 
 
-def _detached(cls: type, settings: Settings, name: str, calls: int) -> Any:
+def _detached(cls: type, settings: Settings, name: str, calls: int, where: Any) -> Any:
     pin = {} if settings.node_resource is None else {settings.node_resource: PIN}
     return ray.remote(cls).options(
         name=name,
@@ -100,6 +140,7 @@ def _detached(cls: type, settings: Settings, name: str, calls: int) -> Any:
         max_concurrency=calls,
         num_cpus=0,
         resources=pin,
+        scheduling_strategy=where,
     )
 
 

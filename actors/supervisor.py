@@ -4,6 +4,8 @@ Ray restarts an actor whose process ended. It does not recreate one that is gone
 does not notice a process that is stopped or stuck: that one keeps the journal's lock, and nothing
 goes on. A host is taken as stuck when its row in the journal has not moved for a bound *and* it
 either does not answer, or answers that its turns have not moved and that the journal is not why.
+The bound is short where the process is stopped, which the operating system tells, and longer where
+it may only be slow.
 
 A plain class: reading rows, asking, killing and creating are passed in. It decides nothing about
 executions, keeps nothing, and may itself be recreated at any time, by any host.
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -60,16 +62,18 @@ class Supervisor:
     def __init__(
         self,
         *,
-        duties: Sequence[Duty],
+        duties: Iterable[Duty],
         owners: Callable[[], Awaitable[Sequence[OwnerRow]]],
         ask: Callable[[str], Awaitable[HostInfo | None]],
         kill: Callable[[OwnerRow], Awaitable[bool]],
+        is_stopped: Callable[[OwnerRow], bool],
         bounds: SupervisorBounds,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._duties, self._bounds = duties, bounds
         self._owners, self._ask, self._kill = owners, ask, kill
+        self._is_stopped = is_stopped
         self._silence = Silence(self._clock)
         self._killed_at: dict[str, int] = {}  # by host name, by the steady clock
         self._create_after: dict[str, tuple[int, int]] = {}  # name -> (instant, next pause)
@@ -107,13 +111,13 @@ class Supervisor:
     async def look(self) -> None:
         """Recreate what is missing, then end hosts that stand still."""
         self._looks += 1
-        for duty in self._duties:
+        for duty in await asyncio.to_thread(list, self._duties):  # how many is read from a file
             await self._attend(duty)
         owners = await self._owners()
         silence = self._silence.of(owners)
         for owner in owners:
             if silence[owner.incarnation] >= self._bounds.stale_ms:
-                await self._examine(owner)
+                await self._examine(owner, silence[owner.incarnation])
 
     async def _attend(self, duty: Duty) -> None:
         if await asyncio.to_thread(duty.exists):
@@ -131,7 +135,11 @@ class Supervisor:
         await asyncio.to_thread(duty.create)
         self._recreated += 1
 
-    async def _examine(self, owner: OwnerRow) -> None:
+    async def _examine(self, owner: OwnerRow, silent_ms: int) -> None:
+        stopped = self._is_stopped(owner)
+        bound_ms = self._bounds.stale_ms if stopped else self._bounds.stuck_ms
+        if silent_ms < bound_ms:
+            return
         now = self._clock.steady_ms()
         killed_at = self._killed_at.get(owner.name)
         if killed_at is not None and now - killed_at < self._bounds.kill_pause_ms:
@@ -139,7 +147,7 @@ class Supervisor:
         info = await self._ask(owner.name)
         if info is not None and (
             info.incarnation != owner.incarnation  # an earlier life; the new one clears its row
-            or info.moved_ms_ago < self._bounds.stale_ms
+            or info.moved_ms_ago < bound_ms
             or info.trouble is not None  # killing a host does not mend its journal
         ):
             return
@@ -147,8 +155,9 @@ class Supervisor:
             self._killed += 1
             self._killed_at[owner.name] = now
             _log.error(
-                "host %s (process %d) stood still for over %d ms and was killed",
+                "host %s (process %d) %s for over %d ms and was killed",
                 owner.name,
                 owner.pid,
-                self._bounds.stale_ms,
+                "was stopped" if stopped else "stood still",
+                bound_ms,
             )

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from heliostat.actors.client import values
 from heliostat.actors.host.api import StartRequest
 from heliostat.engine.authoring.versions import plan_of
+from heliostat.engine.errors import InputError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import BlobStore, DefinitionRow
 from heliostat.engine.plan.plan import Plan
@@ -33,12 +34,19 @@ class Inputs:
         version: str | None,
         value: Any,
         tags: Mapping[str, str],
+        priority: int | None = None,
+        correlation_id: str | None = None,
     ) -> StartRequest:
         """The start of one execution; its blobs are stored when this returns.
 
         Raises:
             InputError: the input can be written in no way, or breaks the definition's schema.
         """
+        values.check_texts((*key, definition, version), "an id, a definition or a version")
+        values.check_texts((*tags, *tags.values()), "a tag")
+        values.check_texts((correlation_id,), "a correlation id")
+        if priority is not None and not 1 <= priority <= 10:
+            raise InputError(f"priority is {priority}; it must be from 1 to 10")
         sent = values.send(
             value,
             namespace=key.namespace,
@@ -53,6 +61,8 @@ class Inputs:
             input_bytes=sent.bytes,
             extracts=None if sent.extracts is None else dict(sent.extracts),
             tags=dict(tags),
+            priority=priority,
+            correlation_id=correlation_id,
         )
 
     def _plan(self, namespace: str, definition: str, version: str | None) -> Plan:

@@ -35,7 +35,7 @@ def pinned_children(definition: Definition, find: FindVersion) -> dict[str, str]
     Raises:
         DefinitionError: with a diagnostic for each step whose workflow or version there is not.
     """
-    findings = _findings(definition)
+    findings = findings_of(definition)
     children: dict[str, str] = {}
     for step, path in _calls(definition):
         if step.version == LATEST:
@@ -46,7 +46,7 @@ def pinned_children(definition: Definition, find: FindVersion) -> dict[str, str]
             findings.add("HS320", *_missing(step, path, definition.namespace))
         elif step.version is None:
             children[step.id] = found
-    _raise(findings, definition)
+    raise_if_any(findings, definition)
     return children
 
 
@@ -81,7 +81,7 @@ def named_calendars(
     Raises:
         DefinitionError: with a diagnostic for each that is not configured.
     """
-    findings = _findings(definition)
+    findings = findings_of(definition)
     found: dict[str, Calendar] = {}
     for name, path in _calendar_names(content(definition), ()):
         if name.lstrip().startswith("$") or "${" in name:
@@ -98,7 +98,7 @@ def named_calendars(
             f"no calendar `{name}` is configured",
             cure or "add it to the configuration under `calendars`, or leave `calendar` out",
         )
-    _raise(findings, definition)
+    raise_if_any(findings, definition)
     return dict(sorted(found.items()))
 
 
@@ -122,14 +122,14 @@ def in_order(prepared: Sequence[_D]) -> list[_D]:
     for each in prepared:
         definition = each.definition
         if definition.id in by_id:
-            findings = _findings(definition)
+            findings = findings_of(definition)
             findings.add(
                 "HS320",
                 ("id",),
                 f"workflow `{definition.id}` is given twice",
                 "register its versions one after another: which is the latest depends on it",
             )
-            _raise(findings, definition)
+            raise_if_any(findings, definition)
         by_id[definition.id] = each
     ordered: dict[str, _D] = {}
     for each in prepared:
@@ -149,14 +149,15 @@ def _after_its_children(
             continue  # `latest`, or one that is registered already
         if step.workflow in callers:
             circle = (*callers[callers.index(step.workflow) :], definition.id, step.workflow)
-            findings = _findings(definition)
+            findings = findings_of(definition)
             findings.add(
                 "HS320",
                 (*path, "workflow"),
                 f"workflows call each other in a circle: {' → '.join(circle)}",
-                "say `version: latest` here, which leaves it open until the step starts",
+                "say `version: latest` here, which leaves it open until the step starts; in Python "
+                '`.using(version="latest")`',
             )
-            _raise(findings, definition)
+            raise_if_any(findings, definition)
         _after_its_children(child, by_id, ordered, (*callers, definition.id))
     ordered.setdefault(definition.id, each)
 
@@ -179,13 +180,15 @@ def _calendar_names(tree: Any, path: Path) -> Iterator[tuple[str, Path]]:
             yield from _calendar_names(value, (*path, index))
 
 
-def _findings(definition: Definition) -> Findings:
+def findings_of(definition: Definition) -> Findings:
+    """An empty list for faults of this definition."""
     source = definition.source
     name = definition.id if source is None else source.name
     return Findings(name, content(definition), source)
 
 
-def _raise(findings: Findings, definition: Definition) -> None:
+def raise_if_any(findings: Findings, definition: Definition) -> None:
+    """Raise `DefinitionError` where faults were noted."""
     if findings:
         source = definition.source
         raise DefinitionError(definition.id if source is None else source.name, findings.all())

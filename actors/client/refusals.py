@@ -1,13 +1,15 @@
-"""From a host's refusal back to the error that it was."""
+"""From a host's refusal, or an execution's end, back to the error that it was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from heliostat.actors.host.api import Refusal
+from msgspec import to_builtins
+
+from heliostat.actors.host.api import Ended, Refusal
 from heliostat.engine import errors
-from heliostat.engine.errors import HeliostatError
+from heliostat.engine.errors import ExecutionCanceled, ExecutionFailed, HeliostatError
 
 
 class Refused(HeliostatError):
@@ -31,9 +33,34 @@ def to_error(refusal: Refusal) -> HeliostatError:
                 str(details.get("name", "the definition")),
                 details.get("diagnostics") or [refusal.message],
             )
+        case "INVALID_INPUT":
+            return errors.InputError(refusal.message, details)
+        case "INVALID_CONFIGURATION":
+            return errors.ConfigurationError(refusal.message, details)
+        case "DUPLICATE_ERROR":
+            return errors.Duplicate(refusal.message, details)
+        case "UNMAPPED":
+            return errors.Unmapped(refusal.message, details)
+        case "DEPENDENCY_ERROR":
+            return errors.Dependency(
+                str(details.get("name", "the definition")),
+                details.get("executions") or (),
+                details.get("definitions") or (),
+            )
         case "EXPRESSION_ERROR":
             return errors.ExpressionError(refusal.message)
     return _BY_CODE.get(refusal.code, Refused)(refusal.message)
+
+
+def error_of_end(ended: Ended) -> HeliostatError | None:
+    """What `result` raises in place of returning an output; None for a completed execution."""
+    match ended.status:
+        case "Completed":
+            return None
+        case "Canceled":
+            return ExecutionCanceled(ended.key.execution_id)
+    failure = {} if ended.failure is None else to_builtins(ended.failure)
+    return ExecutionFailed(ended.key.execution_id, failure)
 
 
 def _subclasses(type_: type[HeliostatError]) -> Iterator[type[HeliostatError]]:

@@ -6,26 +6,31 @@ the functions given by value are packed into one bundle, so that the version kee
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from heliostat.actors.client.pinning import recursions
+from heliostat.actors.client.shipping import by_value
 from heliostat.engine.authoring import Definition, checked, load_definition, parse_definition
 from heliostat.engine.authoring.activities import check_activities, entry_modules
 from heliostat.engine.authoring.bundle import bundle_modules
-from heliostat.engine.authoring.steps import ActivityOptions, Step
-from heliostat.engine.authoring.versions import RegisteredVersion, register
+from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.steps import ActivityOptions
+from heliostat.engine.authoring.versions import (
+    RegisteredVersion,
+    Stored,
+    numbering_after,
+    register,
+)
 from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import InputError
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.protocol import BlobStore
 
-_DEV_HASH: Final = 10
-"""Characters of the content hash in a development version: enough for one person's edits."""
+_CONTENT_CHARS: Final = 10
+"""Characters of the content hash in a version's name: enough for one definition's edits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,12 @@ class Prepared:
     definition: Definition
     activities: Mapping[str, ActivityOptions]
     bundle: bytes = field(repr=False)
-    dev: bool = False
+    code_identity: str | None = None
+    """What tells its code from other code; None: the bundle's hash."""
+    by_content: bool = False
+    """Its version is what the definition says and a hash of its content."""
+    warnings: tuple[Diagnostic, ...] | None = None
+    """What a proof found that did not keep it out; None: it was not proved."""
 
     @property
     def id(self) -> str:
@@ -48,34 +58,39 @@ class Prepared:
         *,
         children: Mapping[str, str] | None = None,
         calendars: Mapping[str, Calendar] | None = None,
+        before: Stored | None = None,
     ) -> RegisteredVersion:
         """The version to register; its code is in the blob store when this returns.
 
         Args:
             children: versions of `sub_workflow` steps, by step id, as `pinned_children` answers.
             calendars: as `named_calendars` answers.
+            before: the version registered last, whose numbers this one continues.
         """
         definition = self.definition
         code = blobs.put(definition.namespace, self.bundle) if self.bundle else None
         pinned = dict(children or {})
+        numbering = None if before is None else numbering_after(before, definition)
 
         def made(definition: Definition) -> RegisteredVersion:
             return register(
                 definition,
                 activities=self.activities,
                 code=code,
+                code_identity=self.code_identity,
                 children=pinned,
                 calendars=calendars,
+                numbering=numbering,
             )
 
         version = made(definition)
-        if not self.dev:
+        if not self.by_content:
             return version
-        name = f"{definition.version}+{version.content_hash[:_DEV_HASH]}"
+        named = named_by(definition, version.content_hash)
         for id in recursions(definition):  # it calls itself by the name it gets
             if id in pinned:
-                pinned[id] = name
-        return made(definition.model_copy(update={"version": name}))
+                pinned[id] = named.version
+        return made(named)
 
 
 def prepare(
@@ -100,16 +115,16 @@ def prepare(
         InputError: the code is too large, or a function cannot be shipped.
     """
     definition, folder = _loaded(what)
-    definition = _in_namespace(definition, namespace)
+    definition = in_namespace(definition, namespace)
     shipped = dict(functions or {})
     places = [*([folder] if folder is not None else []), *code_path]
     activities = check_activities(definition, places, registered=shipped)
-    pickled = {name: _by_value(name, function) for name, function in sorted(shipped.items())}
+    pickled = {name: by_value(name, function) for name, function in sorted(shipped.items())}
     modules = entry_modules(definition) if folder is not None else ()
     bundle = b""
     if modules or pickled:
         bundle = bundle_modules(folder or Path(), modules, functions=pickled)
-    return Prepared(definition=definition, activities=activities, bundle=bundle, dev=dev)
+    return Prepared(definition=definition, activities=activities, bundle=bundle, by_content=dev)
 
 
 def _loaded(what: Definition | Path | str) -> tuple[Definition, Path | None]:
@@ -121,7 +136,18 @@ def _loaded(what: Definition | Path | str) -> tuple[Definition, Path | None]:
     return load_definition(what), Path(what).resolve().parent
 
 
-def _in_namespace(definition: Definition, namespace: str) -> Definition:
+def named_by(definition: Definition, content_hash: str) -> Definition:
+    """The definition with a version that says its content too."""
+    name = f"{definition.version}+{content_hash[:_CONTENT_CHARS]}"
+    return definition.model_copy(update={"version": name})
+
+
+def in_namespace(definition: Definition, namespace: str) -> Definition:
+    """The definition in the namespace that a caller means.
+
+    Raises:
+        InputError: it says another one.
+    """
     if definition.namespace == namespace:
         return definition
     if not definition.given("namespace"):
@@ -134,35 +160,3 @@ def _in_namespace(definition: Definition, namespace: str) -> Definition:
         f"definition {definition.id!r} says `namespace: {definition.namespace}`, the caller "
         f"{namespace!r}; remove one of the two"
     )
-
-
-def _by_value(name: str, function: Callable[..., Any]) -> bytes:
-    from ray import cloudpickle
-
-    plain = function.function if isinstance(function, Step) else function
-    with _module_by_value(plain, cloudpickle):
-        try:
-            pickled: bytes = cloudpickle.dumps(plain)  # type: ignore[no-untyped-call]  # Ray's
-        except Exception as error:  # whatever the objects it refers to raise
-            raise InputError(
-                f"the function {name!r} cannot be shipped by value ({error}); put it into a "
-                f"module beside the definition's file"
-            ) from error
-    return pickled
-
-
-@contextmanager
-def _module_by_value(function: Callable[..., Any], cloudpickle: Any) -> Iterator[None]:
-    """A function of an importable module would be pickled as its name only."""
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    if module is None or module.__name__ == "__main__":
-        yield
-        return
-    registered = module.__name__ in cloudpickle.list_registry_pickle_by_value()
-    if not registered:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        if not registered:
-            cloudpickle.unregister_pickle_by_value(module)

@@ -6,19 +6,14 @@ to it is a request to its execution, with an id of its own, so that repeating it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar, cast
 
-from heliostat.actors.client import values
-from heliostat.actors.host.api import Accepted, TaskActionRequest, TaskInfo, TaskRequest
-from heliostat.engine.errors import InputError
-from heliostat.engine.ids import new_id
-from heliostat.engine.kernel.stimuli import TaskVerb
+from heliostat.actors.client.interface import Connection, Ways
+from heliostat.actors.host.api import TaskInfo
 from heliostat.engine.status import TaskStatus
 
-if TYPE_CHECKING:
-    from heliostat.actors.client.client import Client
+_T = TypeVar("_T")
 
 
 class Task:
@@ -28,8 +23,8 @@ class Task:
     has ended, or where another person has claimed it.
     """
 
-    def __init__(self, client: Client, info: TaskInfo) -> None:
-        self._client = client
+    def __init__(self, ways: Ways, info: TaskInfo) -> None:
+        self._ways = ways
         self.info = info
         """All that is known of it, as it was read last."""
 
@@ -87,29 +82,26 @@ class Task:
     @property
     def input(self) -> Any:
         """What the person is shown, references replaced by the values."""
-        return self._client.received(self.info.input)
+        return self._ways.finish(self._ways.blocking.received(self.info.input))
 
     def __repr__(self) -> str:
         return f"<task {self.task_id} {self.step} of {self.info.key}: {self.status}>"
 
     def refresh(self) -> Task:
         """Read it again."""
-        key = self.info.key
-        request = TaskRequest(key=key, task_id=self.task_id)
-        self.info = self._client.ask("get_task", request, TaskInfo, key=key)
-        return self
+        return self._now(self._ways.finish(self._read(self._ways.blocking)))
 
     async def refresh_async(self) -> Task:
         """`refresh`, without blocking the event loop."""
-        return await asyncio.to_thread(self.refresh)
+        return self._now(await self._read(self._ways.awaited))
 
     def claim(self, user: str) -> Task:
         """A person takes it on; claiming what one has claimed oneself is harmless."""
-        return self._act("claim", user)
+        return self._now(self._ways.finish(self._claim(self._ways.blocking, user)))
 
     async def claim_async(self, user: str) -> Task:
         """`claim`, without blocking the event loop."""
-        return await asyncio.to_thread(self.claim, user)
+        return self._now(await self._claim(self._ways.awaited, user))
 
     def release(self, user: str, *, force: bool = False) -> Task:
         """Give it back.
@@ -117,11 +109,11 @@ class Task:
         Args:
             force: although another person has claimed it.
         """
-        return self._act("release", user, force=force)
+        return self._now(self._ways.finish(self._release(self._ways.blocking, user, force)))
 
     async def release_async(self, user: str, *, force: bool = False) -> Task:
         """`release`, without blocking the event loop."""
-        return await asyncio.to_thread(self.release, user, force=force)
+        return self._now(await self._release(self._ways.awaited, user, force))
 
     def assign(
         self, user: str, *, assignees: Sequence[str] = (), candidates: Sequence[str] = ()
@@ -134,19 +126,14 @@ class Task:
         Raises:
             InputError: nobody is named.
         """
-        if isinstance(assignees, str) or isinstance(candidates, str):
-            raise InputError("`assignees` and `candidates` are lists of persons: write ['ann']")
-        if not assignees and not candidates:
-            raise InputError("name those whom the task goes to: `assignees`, `candidates` or both")
-        return self._act("assign", user, assignees=tuple(assignees), candidates=tuple(candidates))
+        ways = self._ways
+        return self._now(ways.finish(self._assign(ways.blocking, user, assignees, candidates)))
 
     async def assign_async(
         self, user: str, *, assignees: Sequence[str] = (), candidates: Sequence[str] = ()
     ) -> Task:
         """`assign`, without blocking the event loop."""
-        return await asyncio.to_thread(
-            self.assign, user, assignees=assignees, candidates=candidates
-        )
+        return self._now(await self._assign(self._ways.awaited, user, assignees, candidates))
 
     def complete(self, data: Any, user: str, *, force: bool = False) -> Task:
         """Submit what was asked for; the step completes with it, and with `completed_by`.
@@ -162,22 +149,90 @@ class Task:
         Raises:
             InputError: no user is named, or the form does not allow the data.
         """
-        submitted = values.plain(data, "the submission")
-        return self._act("complete", user, data=submitted, force=force)
+        ways = self._ways
+        return self._now(ways.finish(self._complete(ways.blocking, data, user, force)))
 
     async def complete_async(self, data: Any, user: str, *, force: bool = False) -> Task:
         """`complete`, without blocking the event loop."""
-        return await asyncio.to_thread(self.complete, data, user, force=force)
+        return self._now(await self._complete(self._ways.awaited, data, user, force))
 
-    def _act(self, verb: TaskVerb, user: str, **more: Any) -> Task:
-        if not user:
-            raise InputError(f"say who wants to {verb} task {self.task_id!r}: `user` is empty")
-        key = self.info.key
-        request = TaskActionRequest(
-            key=key, message_id=new_id(), task_id=self.task_id, verb=verb, user=user, **more
+    def fail(self, error: str, user: str, *, details: Any = None, force: bool = False) -> Task:
+        """Give it up: the step fails as `TaskFailed`, and its `on_error` is asked.
+
+        A task that decides about a failed step lets it fail as it had.
+
+        Args:
+            error: what went wrong, in words.
+            user: who says so.
+            details: JSON beside it, of 64 KiB at most; `$.error.details`.
+            force: although another person has claimed it.
+        """
+        ways = self._ways
+        return self._now(ways.finish(self._fail(ways.blocking, error, user, details, force)))
+
+    async def fail_async(
+        self, error: str, user: str, *, details: Any = None, force: bool = False
+    ) -> Task:
+        """`fail`, without blocking the event loop."""
+        return self._now(await self._fail(self._ways.awaited, error, user, details, force))
+
+    def heartbeat(
+        self, progress: int | None = None, details: Any = None, *, user: str | None = None
+    ) -> Task:
+        """Say how far it is, 0 to 100, for who has claimed it. Each time that says something new
+        is recorded, at most 1,000 times."""
+        ways = self._ways
+        return self._now(ways.finish(self._heartbeat(ways.blocking, progress, details, user)))
+
+    async def heartbeat_async(
+        self, progress: int | None = None, details: Any = None, *, user: str | None = None
+    ) -> Task:
+        """`heartbeat`, without blocking the event loop."""
+        return self._now(await self._heartbeat(self._ways.awaited, progress, details, user))
+
+    # helpers, each for both forms
+
+    def _now(self, info: TaskInfo) -> Task:
+        self.info = info
+        return self
+
+    async def _read(self, at: Connection) -> TaskInfo:
+        return await at.task(self.info.key, self.task_id)
+
+    async def _claim(self, at: Connection, user: str) -> TaskInfo:
+        return await at.act_on_task(self.info.key, self.task_id, "claim", user)
+
+    async def _release(self, at: Connection, user: str, force: bool) -> TaskInfo:
+        return await at.act_on_task(self.info.key, self.task_id, "release", user, force=force)
+
+    async def _assign(
+        self, at: Connection, user: str, assignees: Sequence[str], candidates: Sequence[str]
+    ) -> TaskInfo:
+        return await at.act_on_task(
+            self.info.key,
+            self.task_id,
+            "assign",
+            user,
+            assignees=assignees,
+            candidates=candidates,
         )
-        self._client.ask("act_on_task", request, Accepted, key=key)
-        return self.refresh()
+
+    async def _complete(self, at: Connection, data: Any, user: str, force: bool) -> TaskInfo:
+        return await at.act_on_task(
+            self.info.key, self.task_id, "complete", user, data=data, force=force
+        )
+
+    async def _fail(
+        self, at: Connection, error: str, user: str, details: Any, force: bool
+    ) -> TaskInfo:
+        return await at.act_on_task(
+            self.info.key, self.task_id, "fail", user, error=error, data=details, force=force
+        )
+
+    async def _heartbeat(
+        self, at: Connection, progress: int | None, details: Any, user: str | None
+    ) -> TaskInfo:
+        return await at.heartbeat_task(self.info.key, self.task_id, progress, details, user=user)
 
 
 class TaskPage(list[Task]):
@@ -186,3 +241,8 @@ class TaskPage(list[Task]):
     def __init__(self, tasks: Iterable[Task] = (), next_cursor: str | None = None) -> None:
         super().__init__(tasks)
         self.next_cursor = next_cursor
+
+
+def several(given: _T | Sequence[_T]) -> tuple[_T, ...]:
+    """One text, or several."""
+    return (cast("_T", given),) if isinstance(given, str) else tuple(cast("Sequence[_T]", given))

@@ -8,9 +8,10 @@ pickles may be opened here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from heliostat.actors.runner.encoding import UnserializableResult, encode
@@ -20,10 +21,15 @@ from heliostat.engine.errors import InputError, NotFound
 from heliostat.engine.identity import NAME
 from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.plan.plan import Plan
-from heliostat.engine.values import INLINE_BYTES_MAX, Value, decoder
+from heliostat.engine.values import INLINE_BYTES_MAX, Json, Reference, Value, decoder, to_json
 
 _unpack: Final = decoder().decode
 
+
+_decode_json: Final = msgspec.json.Decoder().decode
+
+JSON_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of JSON in blobs that `receive_json` brings unless it is told otherwise."""
 
 PLAIN_BYTES_MAX: Final = INLINE_BYTES_MAX
 """Of what a signal, an event or a submission carries: it is copied into histories."""
@@ -91,6 +97,44 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
+def check_texts(texts: Iterable[str | None], what: str) -> None:
+    """Raises `InputError` where one of `what`, as "a tag", is no text that can be stored."""
+    for text in texts:
+        if text is None or text.isascii():
+            continue
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{what} cannot be {text[:200]!r}: {error.reason}") from error
+
+
+def receive_json(value: Value, blobs: BlobStore, limit_bytes: int) -> Json:
+    """A value with the JSON that lies in blobs in place of references, up to a bound.
+
+    Every other reference stays one: tables and arrays, what is gone or would be too much, and
+    pickles, which nobody but the user's own process may open.
+    """
+    left = limit_bytes
+
+    def opened(part: Value) -> Json:
+        nonlocal left
+        if isinstance(part, Reference):
+            if part.encoding != "json" or part.bytes > left:
+                return to_json(part)
+            left -= part.bytes
+            try:
+                return _decode_json(blobs.get(part.blob))
+            except NotFound:
+                return to_json(part)
+        if isinstance(part, Mapping):
+            return {name: opened(each) for name, each in part.items()}
+        if isinstance(part, list | tuple):
+            return [opened(each) for each in part]
+        return to_json(part)
+
+    return opened(value)
+
+
 class _NoBlobs:
     """Refuses what would need a blob."""
 
@@ -109,7 +153,10 @@ class _NoBlobs:
     def exists(self, name: str) -> bool:
         return False
 
-    def sweep(self, keep: frozenset[str], *, older_than_s: float) -> int:
+    def aged(self, *, older_than_s: float) -> Iterator[Sequence[str]]:
+        return iter(())
+
+    def delete(self, names: Sequence[str], *, older_than_s: float) -> int:
         return 0
 
 

@@ -11,14 +11,29 @@ class DispatchBounds(Struct, frozen=True, kw_only=True):
     window_us: int = 5_000
     """Work sent to a runner and not begun. Longer than a host's turn, so that a runner never runs
     dry; short enough that waiting behind it is not felt."""
+    remote_window_us: int = 25_000
+    """The same for a runner of another node: a Ray call takes milliseconds, or ten."""
     window_items: int = 512
     """The same as a number: bounds the memory, and what a crash makes run again."""
     frame_items: int = 64
     """Of one frame: the first of them begins when all are decoded."""
     runners_min: int = 1
     runners_max: int = 2
-    slot_ttl_ms: int = 5_000
-    """A slot that is not renewed for this long is free again; renewed every `look_ms`."""
+    """Of this host; with a scheduler, for each node of the cluster."""
+    lease_wait_ms: int = 1_000
+    """Where the scheduler does not answer for this long and no runner is there, one is started that
+    reserves nothing: tiny steps need nobody's leave."""
+    handover_ms: int = 600_000
+    """The last runner of a crew that is asked to leave goes on until another is there, but no
+    longer: others wait for what it reserves. Several tries to begin a process, of a minute each:
+    on a machine where one takes that long, those who wait could not begin theirs either."""
+    reserve_again_ms: int = 30_000
+    """After a lease was asked back, or refused, a runner that reserves nothing is not replaced by
+    one that does for so long: it would soon be asked back again, and each costs a second to begin.
+    Work that waits for one more runner asks at once."""
+    unfed_ms: int = 15_000
+    """A runner that a host listens to, and whose own host has not come back for this long, is told
+    to leave when it is empty. A host that Ray restarts is back sooner."""
     grow_ms: int = 20
     """Work that waited this long for a runner gets another one, up to `runners_max`."""
     blocked_ms: int = 1_000

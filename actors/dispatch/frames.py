@@ -24,7 +24,7 @@ from heliostat.engine.values import Value, decoder, encoder
 
 from .protocol import Raised, Returned, StepCode
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Raised whenever a frame changes."""
 
 FRAME_BYTES_MAX: Final = 512 * 1024 * 1024
@@ -51,6 +51,10 @@ class Hello(Struct, frozen=True, array_like=True, tag=0):
     protocol: int
     deployment: str
     incarnation: str
+    feeds: bool  # it sends the work; what another incarnation of it queued is given back
+    shard_count: int = 0
+    shards: tuple[str, ...] = ()
+    """Those that are its own: nobody else's work of them is begun here from now on."""
 
 
 class Codes(Struct, frozen=True, array_like=True, tag=1):
@@ -128,8 +132,12 @@ class Welcome(Struct, frozen=True, array_like=True, tag=0):
 
     name: str
     pid: int
+    node: str  # Ray's id; empty without Ray
+    cpus: float  # reserved in Ray's accounting
     held: tuple[AttemptKey, ...]  # their reports follow
     running: Running | None
+    fed: bool  # whether a host that sends work is connected
+    leaving: bool
 
 
 class Refused(Struct, frozen=True, array_like=True, tag=1):
@@ -160,6 +168,12 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=3):
     attempts: list[AttemptKey]
 
 
+class Disowned(Struct, frozen=True, array_like=True, tag=5):
+    """These were not begun, and are another host's by now: it claimed their shards."""
+
+    attempts: list[AttemptKey]
+
+
 class Progress(Struct, frozen=True, array_like=True, tag=4):
     """A running attempt told of its progress. Lossy."""
 
@@ -168,7 +182,7 @@ class Progress(Struct, frozen=True, array_like=True, tag=4):
     data: Value
 
 
-ToHost: TypeAlias = Welcome | Refused | Results | Withdrawn | Progress
+ToHost: TypeAlias = Welcome | Refused | Results | Withdrawn | Progress | Disowned
 
 _encode: Final = encoder().encode
 _decode_to_runner: Final[Callable[[memoryview], ToRunner]] = decoder(ToRunner).decode
@@ -184,7 +198,11 @@ def frame(message: Any) -> bytes:
     Raises:
         FrameError: it is longer than any peer would read.
     """
-    body = _encode(message)
+    return framed(_encode(message))
+
+
+def framed(body: bytes) -> bytes:
+    """A body that is encoded already, as a frame; raises as `frame`."""
     if len(body) > FRAME_BYTES_MAX:
         raise FrameError(f"a frame of {len(body):,} bytes; at most {FRAME_BYTES_MAX:,} are read")
     return _LENGTH.pack(len(body)) + body

@@ -1,39 +1,42 @@
-"""The runners of one node: which one gets an attempt, and how many there are.
+"""All runners that a host uses: its own, by runtime environment, and others it listens to.
 
-One queue in the order of arrival holds what no runner has room for. An attempt that must run alone
-waits for an empty runner; the one with least ahead of it is kept free for it, so that neither it
-nor the others starve.
-
-More runners are started while work waits, up to a bound, and end when they are idle. They give way
-to demand of others: idle ones end at once, busy ones when their step does. With demand waiting and
-no runner left, work gets one that reserves nothing: tiny steps never stop altogether. The same
-where every runner is at a step that may itself wait for a step.
+Steps without a runtime environment of their own go to the first crew, which always has a runner. A
+step with one goes to that environment's crew (`crew.py`), made when the first such step comes and
+without runners when it is idle. After a take-over the host also listens at other hosts' runners
+(`listening.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
-from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
 
-from heliostat.engine.identity import Address, ExecutionKey
+import msgspec
+
+from heliostat.engine.identity import Address, ExecutionKey, shard_of
+from heliostat.engine.values import Json
 
 from .bounds import DispatchBounds
-from .estimates import Estimates
-from .factory import RunnerFactory, RunnerHandle, RunnerNotStarted
-from .frames import AttemptKey, FrameError
-from .local import LocalLane
-from .protocol import Assignment, Deliver, Lost, Raised, Report, Returned, Stopped
-from .slots import SlotCount, SlotHolding, Slots
+from .common import Common
+from .crew import Crew
+from .factory import RunnerFactory, RunnerHandle
+from .frames import PROTOCOL, AttemptKey, Hello
+from .lane import Lane
+from .listening import Listeners
+from .placement import Placement
+from .protocol import Assignment, Deliver
 
 _log = logging.getLogger(__name__)
 
+NODES_LOOK_S: Final = 10.0
+"""Between two counts of the cluster's nodes, for how many runners there may be."""
+
 
 class RunnerPool:
-    """The lanes to the runners of this node. Every method is called on the event loop."""
+    """The runners of one host. Every method is called on the event loop."""
 
     def __init__(
         self,
@@ -43,440 +46,218 @@ class RunnerPool:
         deployment: str,
         incarnation: str,
         bounds: DispatchBounds | None = None,
-        slots: Slots | None = None,
+        placement: Placement | None = None,
+        shard_count: int = 0,
     ) -> None:
         """Args:
-        slots: who grants capacity; absent, `bounds.runners_max` slots on this node.
+        placement: who grants capacity; absent, `bounds.runners_max` runners on this node.
+        shard_count: of the journal; 0 where the host is the only one.
         """
-        self._factory, self._deliver = factory, deliver
         self._deployment, self._incarnation = deployment, incarnation
+        self._shard_count = shard_count
+        self._shards: set[str] = set()  # that were ever claimed: to tell whose a report is
+        self._claimed: tuple[str, ...] = ()  # by the recovery that goes on: nobody else's work
         self._bounds = bounds if bounds is not None else DispatchBounds()
-        self._estimates = Estimates()
-        self._loop = loop = asyncio.get_running_loop()
-        if slots is None:
-            slots = SlotCount("", self._bounds.runners_max, lambda: int(loop.time() * 1_000))
-        self._slots = SlotHolding(slots, holder=incarnation, ttl_ms=self._bounds.slot_ttl_ms)
-        self._lanes: list[LocalLane] = []
-        self._waiting: OrderedDict[AttemptKey, Assignment] = OrderedDict()
-        self._waiting_alone: OrderedDict[AttemptKey, Assignment] = OrderedDict()
-        self._waiting_since = 0.0
-        self._at: dict[AttemptKey, LocalLane] = {}  # sent, and no report yet
-        self._reported: dict[AttemptKey, LocalLane] = {}  # and not acknowledged yet
-        self._repeat: set[AttemptKey] = set()  # of these, those to hand over once more
-        self._held_back: list[Report] | None = None
-        self._frozen_since: dict[LocalLane, float] = {}
-        self._starting: set[asyncio.Task[None]] = set()
-        self._indexes_taken: set[int] = set()
-        self._start_failures = 0
-        self._start_not_before = 0.0
-        self._yield_until = 0.0
-        self._growing: asyncio.TimerHandle | None = None
+        self._common = Common(
+            factory,
+            deliver,
+            bounds=self._bounds,
+            placement=placement,
+            hello=self._hello,
+            mine=self._is_mine,
+        )
+        self._first = Crew(self._common)
+        self._by_env: dict[str, Crew] = {}
+        self._listeners = Listeners(self._common)
+        self._loop = asyncio.get_running_loop()
         self._tending: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
-        self._closed = self._ends = False
+        self._counted_at = -NODES_LOOK_S
+        self._closed = False
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """To every runner that is fed."""
+        return [lane for crew in self._crews for lane in crew.lanes]
+
+    @property
+    def listening(self) -> list[Lane]:
+        """To every runner of another host that is listened to."""
+        return self._listeners.lanes
 
     @property
     def runner_count(self) -> int:
-        """Runners that are connected."""
-        return len(self._lanes)
-
-    @property
-    def _staying(self) -> int:
-        """Runners that still take work."""
-        return sum(not lane.leaving for lane in self._lanes)
+        """Runners that are connected and fed."""
+        return sum(len(crew.lanes) for crew in self._crews)
 
     @property
     def waiting_count(self) -> int:
         """Attempts that no runner has got yet."""
-        return len(self._waiting) + len(self._waiting_alone)
+        return sum(crew.waiting_count for crew in self._crews)
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [self._first, *self._by_env.values()]
+
+    @property
+    def _is_simple(self) -> bool:
+        """Whether nobody but the first crew can know an attempt."""
+        return not self._by_env and not self._listeners.lanes
 
     def start(self) -> None:
         """Begin to have runners; the smallest number of them is started at once."""
         if self._tending is None and not self._closed:
             self._tending = self._loop.create_task(self._tend())
-            self._fill_up()
+            for crew in self._crews:
+                crew.start()
 
     # the port
 
     def send(self, assignments: Sequence[Assignment]) -> None:
         """Queue attempts; those that are here already are not made twice."""
-        if self.waiting_count == 0:
-            self._waiting_since = self._loop.time()
+        if self._is_simple and not any(a.code.resources.runtime_env for a in assignments):
+            self._first.send(assignments)
+            return
+        by_env: dict[str, list[Assignment]] = {}
         for assignment in assignments:
-            attempt = (assignment.key, assignment.at)
-            if attempt in self._at or attempt in self._reported:
-                continue
-            if assignment.alone or assignment.code.at_most_once:
-                self._waiting_alone[attempt] = assignment
-            else:
-                self._waiting[attempt] = assignment
-        self._pump()
+            if not self._listeners.knows((assignment.key, assignment.at)):
+                env = key_of(assignment.code.resources.runtime_env)
+                by_env.setdefault(env, []).append(assignment)
+        for env, some in by_env.items():
+            self._crew(env, some[0].code.resources.runtime_env).send(some)
+
+    def _crew(self, env: str, runtime_env: Mapping[str, Json] | None) -> Crew:
+        if not env:
+            return self._first
+        crew = self._by_env.get(env)
+        if crew is None:
+            crew = self._by_env[env] = Crew(self._common, env=env)
+            if self._tending is not None:
+                crew.start()
+        if runtime_env is not None:
+            crew.staff.runtime_env = runtime_env
+        return crew
 
     def stop(self, attempts: Sequence[tuple[ExecutionKey, Address, int]]) -> None:
         """See `Dispatch.stop`. One that is unknown here has ended without a trace: it is over."""
-        over: list[Report] = []
-        for key, at, grace_ms in attempts:
-            attempt = (key, at)
-            lane = self._at.get(attempt)
-            if lane is not None:
-                lane.stop(attempt, grace_ms)
-            elif attempt not in self._reported:
-                self._waiting.pop(attempt, None)
-                self._waiting_alone.pop(attempt, None)
-                over.append(Stopped(key=key, at=at))
-        if over:
-            self._loop.call_soon(self._hand_over, over)
+        left = list(attempts)
+        if not self._is_simple:
+            there = [each for each in left if self._listeners.runs((each[0], each[1]))]
+            self._listeners.stop(there)
+            left = [each for each in left if each not in there]
+            for crew in self._by_env.values():
+                known = [each for each in left if crew.knows((each[0], each[1]))]
+                if known:
+                    crew.stop(known)
+                    left = [each for each in left if each not in known]
+            left = [each for each in left if not self._listeners.knows((each[0], each[1]))]
+        if left:
+            self._first.stop(left)
 
     def acknowledge(self, attempts: Sequence[AttemptKey]) -> None:
         """See `Dispatch.acknowledge`; what is not known here is ignored."""
-        by_lane: defaultdict[LocalLane, list[AttemptKey]] = defaultdict(list)
-        if self._repeat:
-            self._repeat.difference_update(attempts)
-        for attempt in attempts:
-            lane = self._reported.pop(attempt, None)
-            if lane is not None:
-                by_lane[lane].append(attempt)
-        for lane, known in by_lane.items():
-            lane.acknowledge(known)
+        self._first.acknowledge(attempts)
+        if not self._is_simple:
+            for crew in self._by_env.values():
+                crew.acknowledge(attempts)
+            self._listeners.acknowledge(attempts)
 
-    async def recover(self) -> frozenset[AttemptKey]:
+    def knows(self, attempt: AttemptKey) -> bool:
+        """Whether it waits or runs here, or its report is not acknowledged yet."""
+        return self._listeners.knows(attempt) or any(crew.knows(attempt) for crew in self._crews)
+
+    def runs(self, attempt: AttemptKey) -> bool:
+        """Whether it waits or runs here, and its end has not been reported."""
+        return self._listeners.runs(attempt) or any(crew.runs(attempt) for crew in self._crews)
+
+    def forget(self, is_lost: Callable[[ExecutionKey], bool]) -> None:
+        """See `Dispatch.forget`."""
+        for crew in self._crews:
+            crew.forget(is_lost)
+        self._listeners.forget(is_lost)
+
+    async def recover(self, shards: Collection[str] = ()) -> frozenset[AttemptKey]:
         """See `Dispatch.recover`. Reports of what it names come after it has returned."""
-        self._held_back = self._held_back if self._held_back is not None else []
-        # What is known is asked again too: a report that came before this host owned its execution
-        # was dropped by it.
-        self._repeat = set(self._reported)
-        known_sockets = {lane.handle.socket for lane in self._lanes}
+        self._shards.update(shards)
+        self._claimed = tuple(sorted(shards))
+        handles = await self._common.factory.find()
+        by_env: dict[str, list[RunnerHandle]] = {"": []}
+        others = [handle for handle in handles if not handle.feeds]
+        for handle in handles:
+            if handle.feeds:
+                by_env.setdefault(handle.env, []).append(handle)
+        for env in self._by_env:
+            by_env.setdefault(env, [])
         try:
-            handles = [
-                handle
-                for handle in await self._factory.find()
-                if handle.socket not in known_sockets
-            ]
             found = await asyncio.gather(
-                *(self._ask_again(lane) for lane in list(self._lanes)),
-                *(self._connect(handle) for handle in handles),
+                *(self._crew(env, None).recover(some) for env, some in by_env.items()),
+                self._listeners.recover(others),
             )
         finally:
-            self._loop.call_soon(self._release_held_back)
-        queued = (*self._waiting, *self._waiting_alone, *self._at)
-        return frozenset(queued).union(*found)
+            self._claimed = ()
+        return frozenset().union(*found)
 
     async def close(self) -> None:
         """Let go of the runners, which live on and keep their reports."""
         self._closed = True
-        if self._growing is not None:
-            self._growing.cancel()
-        tasks = [*self._starting, *self._ending]
         if self._tending is not None:
-            tasks.append(self._tending)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for lane in self._lanes:
-            lane.close()
-        self._lanes.clear()
-        await self._factory.close()
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+        for crew in self._crews:
+            await crew.close()
+        self._listeners.close()
+        await self._common.factory.close()
 
     async def end_runners(self) -> None:
         """End every runner, whatever it runs, and make no more: for `down`, and for tests."""
-        self._ends = True
-        for lane in list(self._lanes):
-            lane.kill("the deployment goes down")
+        for crew in self._crews:
+            crew.end_runners()
+        self._listeners.kill()
         deadline = self._loop.time() + self._bounds.answer_ms / 1_000
-        while self._lanes and self._loop.time() < deadline:  # noqa: ASYNC110  # rare
+        while self.runner_count and self._loop.time() < deadline:  # noqa: ASYNC110  # rare
             await asyncio.sleep(0.01)
 
-    # what lanes tell
+    # whose is what
 
-    def lane_reported(self, lane: LocalLane, reports: Sequence[Report]) -> None:
-        fresh: list[Report] = []
-        for report in reports:
-            attempt = (report.key, report.at)
-            kind = type(report)
-            if kind is Returned or kind is Raised:
-                if attempt in self._reported and attempt not in self._repeat:
-                    continue  # repeated after a new greeting
-                self._repeat.discard(attempt)
-                self._at.pop(attempt, None)
-                self._reported[attempt] = lane
-            elif kind is Lost or kind is Stopped:
-                self._at.pop(attempt, None)
-            fresh.append(report)
-        if fresh:
-            self._hand_over(fresh)
-
-    def lane_gave_back(self, lane: LocalLane, assignments: Sequence[Assignment]) -> None:
-        # Sent again when the lane next says that it has room, or has ended: it does so now.
-        if self.waiting_count == 0:
-            self._waiting_since = self._loop.time()
-        for assignment in reversed(assignments):
-            attempt = (assignment.key, assignment.at)
-            self._at.pop(attempt, None)
-            alone = assignment.alone or assignment.code.at_most_once
-            queue = self._waiting_alone if alone else self._waiting
-            queue[attempt] = assignment
-            queue.move_to_end(attempt, last=False)
-
-    def lane_has_room(self, lane: LocalLane) -> None:
-        self._pump()
-
-    def lane_ended(self, lane: LocalLane) -> None:
-        if lane in self._lanes:
-            self._lanes.remove(lane)
-        # Its held reports died with it; they were handed over, so the host has them.
-        self._reported = {a: at for a, at in self._reported.items() if at is not lane}
-        self._indexes_taken.discard(lane.handle.index)
-        self._slots.give_back(lane.handle.index)
-        self._track(self._ending, self._discard(lane.handle))
-        if not self._closed:
-            self._fill_up()
-            self._pump()
-
-    def _hand_over(self, reports: Sequence[Report]) -> None:
-        if self._held_back is not None:
-            self._held_back.extend(reports)
-        elif not self._closed:
-            self._deliver(reports)
-
-    def _release_held_back(self) -> None:
-        held_back, self._held_back = self._held_back, None
-        if held_back:
-            self._hand_over(held_back)
-
-    # who gets what
-
-    def _pump(self) -> None:
-        """Send what has found room, oldest first."""
-        if self._waiting_alone:
-            self._place_alone()
-        elif self._lanes:
-            for lane in self._lanes:
-                lane.reserved = False
-        if self._waiting:
-            self._place()
-        if self.waiting_count and self._growing is None and not self._closed:
-            self._growing = self._loop.call_later(self._bounds.grow_ms / 1_000, self._grow)
-
-    def _place(self) -> None:
-        window_us, window_items = self._bounds.window_us, self._bounds.window_items
-        fillings = [
-            _Filling(lane)
-            for lane in self._lanes
-            if not lane.reserved and lane.has_room(0, alone=False)
-        ]
-        estimate, waiting, at = self._estimates.of, self._waiting, self._at
-        for attempt, assignment in waiting.items():
-            estimate_us = estimate(assignment.code.key)
-            best: _Filling | None = None
-            for filling in fillings:
-                if filling.items and (
-                    filling.ahead_us + estimate_us > window_us or filling.items >= window_items
-                ):
-                    continue
-                if best is None or filling.ahead_us < best.ahead_us:
-                    best = filling
-            if best is None:
-                break
-            best.chosen.append(assignment)
-            best.items += 1
-            best.ahead_us += estimate_us
-            at[attempt] = best.lane
-        for filling in fillings:
-            for assignment in filling.chosen:
-                del waiting[assignment.key, assignment.at]
-            if filling.chosen:
-                filling.lane.send(filling.chosen)
-
-    def _place_alone(self) -> None:
-        for attempt in list(self._waiting_alone):
-            lane = next((lane for lane in self._lanes if lane.has_room(0, alone=True)), None)
-            if lane is None:
-                break
-            assignment = self._waiting_alone.pop(attempt)
-            lane.reserved = False
-            self._at[attempt] = lane
-            lane.send([assignment])
-        usable = [lane for lane in self._lanes if not lane.leaving]
-        wanted = min(len(self._waiting_alone), len(usable))
-        if self._waiting and len(usable) > 1:
-            wanted = min(wanted, len(usable) - 1)  # the others go on meanwhile
-        for place, lane in enumerate(sorted(usable, key=lambda lane: lane.backlog_us)):
-            lane.reserved = place < wanted
-
-    # how many runners there are
-
-    def _fill_up(self) -> None:
-        missing = self._bounds.runners_min - self._staying - len(self._starting)
-        for _ in range(missing):
-            self._start_one()
-
-    def _grow(self) -> None:
-        """Work has waited: one more runner, and look again while it goes on waiting."""
-        self._growing = None
-        if self._closed or not self.waiting_count:
-            return
-        now = self._loop.time()
-        waited = now - self._waiting_since >= self._bounds.grow_ms / 1_000
-        count = self._staying + len(self._starting)
-        wants_one = count == 0 or (waited and not self._starting)
-        if wants_one and not self._start_one() and not self._starting:
-            blocked_s = self._bounds.blocked_ms / 1_000
-            blocked = all(lane.head_age_s >= blocked_s for lane in self._lanes)
-            if blocked and count < self._bounds.runners_max + self._bounds.runners_extra:
-                self._start_one(extra=True)
-        self._waiting_since = now
-        self._growing = self._loop.call_later(self._bounds.grow_ms / 1_000, self._grow)
-
-    def _start_one(self, *, extra: bool = False) -> bool:
-        """Start a runner if there is a slot for it; an `extra` one needs none."""
-        now = self._loop.time()
-        if self._closed or self._ends or self._tending is None or now < self._start_not_before:
-            return False
-        reserve = now >= self._yield_until and not extra
-        if not reserve and not extra and (self._staying or self._starting):
-            return False
-        index = 0
-        while index in self._indexes_taken:
-            index += 1
-        if not extra and not self._slots.take(index):
-            return False
-        self._indexes_taken.add(index)
-        self._track(self._starting, self._create(index, reserve=reserve))
-        return True
-
-    async def _create(self, index: int, *, reserve: bool) -> None:
-        try:
-            handle = await self._factory.create(index, reserve=reserve)
-        except RunnerNotStarted as error:
-            self._indexes_taken.discard(index)
-            self._slots.give_back(index)
-            self._start_failures += 1
-            pause_ms = self._bounds.retry_ms * 2 ** min(self._start_failures - 1, 10)
-            pause_s = min(pause_ms, self._bounds.retry_max_ms) / 1_000
-            pause_s *= 0.5 + random.random() / 2
-            self._start_not_before = self._loop.time() + pause_s
-            _log.error("%s; the next try is in %.1f s", error, pause_s)
-            return
-        self._start_failures = 0
-        await self._connect(handle)
-
-    async def _connect(self, handle: RunnerHandle) -> frozenset[AttemptKey]:
-        lane = LocalLane(
-            handle,
-            self,
-            deployment=self._deployment,
-            incarnation=self._incarnation,
-            bounds=self._bounds,
-            estimates=self._estimates,
+    def _hello(self, feeds: bool) -> Hello:
+        return Hello(
+            PROTOCOL,
+            self._deployment,
+            self._incarnation,
+            feeds,
+            self._shard_count,
+            self._claimed,
         )
-        self._indexes_taken.add(handle.index)
-        self._lanes.append(lane)  # before it connects: it may die in between, and says so
-        try:
-            found = await lane.connect()
-        except TimeoutError:
-            lane.kill("it does not answer, so what it holds cannot be known")
-            return frozenset()
-        except (OSError, FrameError) as error:
-            _log.warning("runner %s cannot be used: %s", handle.name, error)
-            self._lanes.remove(lane)
-            lane.close()
-            if isinstance(error, OSError):  # nobody listens: its process is gone
-                self._indexes_taken.discard(handle.index)
-                self._slots.give_back(handle.index)
-                await self._factory.discard(handle)
-            return frozenset()
-        self._adopt(lane)
-        self._slots.take(handle.index)  # one that was found, and one more than was granted, stays
-        return found
 
-    async def _ask_again(self, lane: LocalLane) -> frozenset[AttemptKey]:
-        try:
-            found = await lane.greet()
-        except (TimeoutError, FrameError):
-            lane.kill("it does not answer, so what it holds cannot be known")
-            return frozenset()
-        except asyncio.CancelledError:
-            if self._closed or lane in self._lanes:
-                raise
-            return frozenset()  # it died meanwhile, and its attempts were reported
-        self._adopt(lane)
-        return found
+    def _is_mine(self, attempt: AttemptKey) -> bool:
+        count = self._shard_count
+        return not count or shard_of(attempt[0], count) in self._shards
 
-    def _adopt(self, lane: LocalLane) -> None:
-        for attempt in lane.attempts:
-            self._at[attempt] = lane
+    # time
 
     async def _tend(self) -> None:
-        """End idle runners, give way to demand."""
         while True:
             await asyncio.sleep(self._bounds.look_ms / 1_000)
-            if await self._factory.demand_waits():
-                self._give_way()
-            self._end_frozen()
-            taken_back = self._slots.renew()
-            for lane in self._lanes:
-                if lane.handle.index in taken_back and not lane.leaving:
-                    lane.leave()
-            now = self._loop.time()
-            idle_s = self._bounds.idle_ms / 1_000
-            for lane in list(self._lanes):
-                if (
-                    self._staying > self._bounds.runners_min
-                    and not lane.unfinished
-                    and not lane.leaving
-                    and now - lane.idle_since > idle_s
-                ):
-                    lane.leave()
-            if self._loop.time() >= self._start_not_before:
-                self._fill_up()
+            try:
+                await self._count_nodes()
+                demand_waits = await self._common.factory.demand_waits()
+            except Exception as error:  # noqa: BLE001 – Ray may be going down; runners are tended anyway
+                _log.warning("cannot look at the cluster: %s", error)
+                demand_waits = False
+            for crew in self._crews:
+                crew.tend(demand_waits=demand_waits)
+            self._listeners.tend()
+            for env in [env for env, crew in self._by_env.items() if crew.is_empty]:
+                await self._by_env.pop(env).close()
 
-    def _end_frozen(self) -> None:
-        """End runners whose process somebody stopped: they hold up their attempts for ever.
-
-        That is not silence: the kernel tells a stopped process from one that is busy.
-        """
+    async def _count_nodes(self) -> None:
         now = self._loop.time()
-        for lane in self._lanes:
-            if not lane.unfinished or not lane.is_frozen:
-                self._frozen_since.pop(lane, None)
-            elif now - self._frozen_since.setdefault(lane, now) >= self._bounds.frozen_ms / 1_000:
-                lane.kill("it was stopped (SIGSTOP) with attempts in it")
-        self._frozen_since = {
-            lane: at for lane, at in self._frozen_since.items() if lane in self._lanes
-        }
-
-    def _give_way(self) -> None:
-        """Others wait for CPUs: idle runners end, of the busy ones one does after its step."""
-        self._yield_until = self._loop.time() + self._bounds.yield_ms / 1_000
-        staying = [lane for lane in self._lanes if not lane.leaving]
-        idle = [lane for lane in staying if not lane.unfinished]
-        for lane in idle or staying[:1]:
-            lane.leave()
-
-    async def _discard(self, handle: RunnerHandle) -> None:
-        how = await self._factory.discard(handle)
-        _log.info("runner %s is gone%s", handle.name, "" if how is None else f": {how}")
-
-    def _track(self, tasks: set[asyncio.Task[None]], work: object) -> None:
-        task: asyncio.Task[None] = self._loop.create_task(work)  # type: ignore[arg-type]
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        task.add_done_callback(_tell_failure)
+        if self._common.placement is not None and now - self._counted_at >= NODES_LOOK_S:
+            self._counted_at = now
+            self._common.node_count = await self._common.factory.node_count()
 
 
-class _Filling:
-    """A lane with room, and what it is to get."""
-
-    __slots__ = ("ahead_us", "chosen", "items", "lane")
-
-    def __init__(self, lane: LocalLane) -> None:
-        self.lane = lane
-        self.ahead_us, self.items = lane.backlog_us, lane.unfinished
-        self.chosen: list[Assignment] = []
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        error = task.exception()
-        if error is not None:
-            _log.error("a task of the runner pool failed", exc_info=error)
+def key_of(runtime_env: Mapping[str, Json] | None) -> str:
+    """A runtime environment's name among a host's; empty for none."""
+    if not runtime_env:
+        return ""
+    return blake2b(msgspec.json.encode(runtime_env, order="sorted"), digest_size=4).hexdigest()

@@ -7,7 +7,7 @@ runner on the host's node, and Ray calls to the launcher.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from heliostat.engine.expressions import Read
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.plan.plan import Resources
+from heliostat.engine.scheduling.protocol import PRIORITY
 from heliostat.engine.values import Value
 
 
@@ -43,6 +44,16 @@ class Assignment(Struct, frozen=True, kw_only=True):
     code: StepCode
     input: Value
     alone: bool = False  # nothing else may be queued at the runner that gets it
+    priority: int = PRIORITY  # the execution's, 1–10, 10 is most urgent
+    shard: str = ""  # the execution's
+    workflow: str = ""  # the definition's id: what fair share is among, below the namespace
+    path_ms: int = 0  # the longest path that still follows, the step itself included
+    semaphores: Mapping[str, int] = {}  # of the deployment, held while the attempt runs
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether a warm runner makes it, one of its runtime environment, and nobody is asked."""
+        return not self.semaphores and not self.code.resources.reserves
 
 
 class Returned(Struct, frozen=True, kw_only=True):
@@ -131,9 +142,35 @@ class Dispatch(Protocol):
         """What these attempts reported is durable, or void; runners may forget it."""
         ...
 
-    async def recover(self) -> frozenset[tuple[ExecutionKey, Address]]:
+    def hold(self, shard: str, epoch: int, assignments: Sequence[Assignment]) -> None:
+        """A shard is served from now on, claimed at this epoch. These of its attempts were named by
+        `recover`, and are wanted: the capacity that they use is accounted for, and whatever else
+        earlier owners of the shard had taken is free. One that has ended meanwhile changes
+        nothing."""
+        ...
+
+    def forget(self, is_lost: Callable[[ExecutionKey], bool]) -> None:
+        """Executions that another host owns now: what was given to no runner yet is dropped, and
+        nothing told of it. What runs goes on; its reports are void here."""
+        ...
+
+    def reasons(
+        self, attempts: Sequence[tuple[ExecutionKey, Address]]
+    ) -> Mapping[tuple[ExecutionKey, Address], str]:
+        """Why some of these attempts have not begun, as words for people; nothing is known to hold
+        up the others."""
+        ...
+
+    async def recover(
+        self, shards: Collection[str] = ()
+    ) -> frozenset[tuple[ExecutionKey, Address]]:
         """Ask every runner and launcher what it holds and runs; bounded, silent ones are skipped
-        only when their process is dead."""
+        only when their process is dead.
+
+        Args:
+            shards: the names of those just claimed: what other hosts have queued of them is theirs
+                no more.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -20,6 +20,7 @@ from heliostat.actors.launching import (
     Ask,
     Launch,
     News,
+    Placed,
     StopLaunched,
 )
 from heliostat.engine.identity import Address, ExecutionKey
@@ -61,20 +62,27 @@ class RayLane:
         self._life: str | None = None
         self._pid = 0  # of the launcher, where it is on this machine
         self._unfinished: dict[AttemptKey, Assignment | None] = {}
+        self._nodes: dict[AttemptKey, str | None] = {}  # where the unfinished run, or are to
         self._reported: set[AttemptKey] = set()
-        self._unsent: list[Assignment] = []
+        self._unsent: list[Placed] = []
         self._calls: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
         self._closed = False
 
     def send(self, assignments: Sequence[Assignment]) -> None:
-        """Give attempts to the launcher; those it has already are not made twice."""
+        """Give attempts to the launcher, to be made wherever Ray likes."""
+        self.send_to([(assignment, None) for assignment in assignments])
+
+    def send_to(self, placed: Sequence[tuple[Assignment, str | None]]) -> None:
+        """Give attempts to the launcher, each with the node that has room for it, in this order;
+        those it has already are not made twice."""
         fresh = []
-        for assignment in assignments:
+        for assignment, node in placed:
             attempt = (assignment.key, assignment.at)
             if attempt not in self._unfinished and attempt not in self._reported:
                 self._unfinished[attempt] = assignment
-                fresh.append(assignment)
+                self._nodes[attempt] = node
+                fresh.append(Placed(assignment, node))
         self._listen()
         if self._handle is None or self._life is None:
             self._unsent += fresh
@@ -85,11 +93,11 @@ class RayLane:
         """Interrupt, and end by force after the grace."""
         there = []
         over: list[Report] = []
-        unsent = {(each.key, each.at) for each in self._unsent}
+        unsent = {each.attempt for each in self._unsent}
         for key, at, grace_ms in attempts:
             if (key, at) in unsent:
-                self._unsent = [each for each in self._unsent if (each.key, each.at) != (key, at)]
-                self._unfinished.pop((key, at), None)
+                self._unsent = [each for each in self._unsent if each.attempt != (key, at)]
+                self._drop((key, at))
                 over.append(Stopped(key=key, at=at))
             elif (key, at) in self._unfinished:
                 there.append((key, at, grace_ms))
@@ -101,6 +109,14 @@ class RayLane:
     def knows(self, attempt: AttemptKey) -> bool:
         """Whether the attempt is here, unfinished or not acknowledged."""
         return attempt in self._unfinished or attempt in self._reported
+
+    def runs(self, attempt: AttemptKey) -> bool:
+        """Whether its end has not been reported yet."""
+        return attempt in self._unfinished
+
+    def node_of(self, attempt: AttemptKey) -> str | None:
+        """Ray's id of the node that an unfinished attempt runs on, where it is known."""
+        return self._nodes.get(attempt)
 
     def acknowledge(self, attempts: Sequence[AttemptKey]) -> None:
         """The launcher may forget these reports."""
@@ -130,8 +146,9 @@ class RayLane:
             return frozenset(self._unfinished)
         assert news.known is not None
         self._reported.clear()
-        for attempt in news.known:
+        for attempt, node in zip(news.known, news.nodes, strict=True):
             self._unfinished.setdefault(attempt, None)
+            self._nodes[attempt] = node
         asyncio.get_running_loop().call_soon(self._take_and_listen, news)
         return frozenset((*news.known, *self._unfinished))
 
@@ -181,9 +198,9 @@ class RayLane:
         ends: list[Report] = [*news.returned, *news.raised, *news.lost, *news.stopped]
         for report in ends:
             attempt = (report.key, report.at)
-            if attempt in self._reported:
-                continue  # asked anew
-            self._unfinished.pop(attempt, None)
+            if attempt not in self._unfinished:
+                continue  # asked anew; or given by another host, and not found at a take-over
+            self._drop(attempt)
             if isinstance(report, Returned | Raised):
                 self._reported.add(attempt)
             reports.append(report)
@@ -201,12 +218,16 @@ class RayLane:
 
     def _lost(self, known: frozenset[AttemptKey], life: str) -> list[Report]:
         """What was given to a launcher and is unknown to the one that answers."""
-        unsent = {(each.key, each.at) for each in self._unsent}
+        unsent = {each.attempt for each in self._unsent}
         gone = [a for a in self._unfinished if a not in known and a not in unsent]
         for attempt in gone:
-            del self._unfinished[attempt]
+            self._drop(attempt)
         cause = f"the launcher ended, and its Ray tasks with it (now {life})"
         return [Lost(key=key, at=at, cause=cause, counted=False) for key, at in gone]
+
+    def _drop(self, attempt: AttemptKey) -> None:
+        self._unfinished.pop(attempt, None)
+        self._nodes.pop(attempt, None)
 
     def _call(self, method: str, body: bytes) -> None:
         if self._handle is None:

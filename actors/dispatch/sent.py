@@ -41,7 +41,7 @@ def after_death(
 
     Args:
         unfinished: sent and without a report, oldest first.
-        killed: by its lane, so that nobody is to blame.
+        killed: by its lane, or with its node, so that nobody is to blame.
         head_was_slow: the oldest ran for so long that those behind it have not begun.
         cause: for the losses.
     """

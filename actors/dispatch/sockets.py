@@ -1,4 +1,5 @@
 """Where the local lane's sockets lie: one private folder of this user for a deployment and node.
+The runners of all hosts of the node lie there side by side, each below its host's key.
 
 A socket's file name is its runner's; who is behind it is asked of the kernel, never of the name.
 """
@@ -6,6 +7,7 @@ A socket's file name is its runner's; who is behind it is asked of the kernel, n
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import struct
@@ -13,12 +15,19 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from heliostat.engine.errors import ConfigurationError
 
 PATH_BYTES_MAX: Final = 107
 """Linux's `sun_path`, without its closing zero."""
 
 SUFFIX: Final = ".sock"
+
+OWNER_LENGTH_MAX: Final = 16
+"""Of a host's key in its runners' names."""
+
+_NAME: Final = re.compile(r"runner-([0-9a-z]{1,16})-(\d+)(?:-([0-9a-f]+))?" + re.escape(SUFFIX))
 
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
@@ -34,7 +43,11 @@ def private_folder(folder: Path) -> Path:
     Raises:
         ConfigurationError: it belongs to somebody else, or its path is too long for sockets.
     """
-    longest = len(os.fsencode(folder)) + len("/runner-999999") + len(SUFFIX)
+    longest = (
+        len(os.fsencode(folder))
+        + len(f"/runner-{'9' * OWNER_LENGTH_MAX}-999999-01234567")
+        + len(SUFFIX)
+    )
     if longest > PATH_BYTES_MAX:
         raise ConfigurationError(
             f"the socket folder {str(folder)!r} is too long: with a socket's name {longest} bytes, "
@@ -53,16 +66,24 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def socket_path(folder: Path, index: int) -> Path:
-    """Where runner `index` listens."""
-    return folder / f"runner-{index}{SUFFIX}"
+class SocketName(Struct, frozen=True):
+    """What a socket's file name says of its runner."""
+
+    owner: str  # key of the host that made it
+    index: int
+    env: str = ""  # key of its runtime environment
 
 
-def index_of(path: Path) -> int | None:
+def socket_path(folder: Path, name: SocketName) -> Path:
+    """Where a runner listens."""
+    env = f"-{name.env}" if name.env else ""
+    return folder / f"runner-{name.owner}-{name.index}{env}{SUFFIX}"
+
+
+def name_of(path: Path) -> SocketName | None:
     """The counterpart of `socket_path`; None for another file."""
-    name = path.name
-    number = name.removeprefix("runner-").removesuffix(SUFFIX)
-    return int(number) if number.isdigit() and name == f"runner-{number}{SUFFIX}" else None
+    found = _NAME.fullmatch(path.name)
+    return None if found is None else SocketName(found[1], int(found[2]), found[3] or "")
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:

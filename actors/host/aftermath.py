@@ -11,7 +11,9 @@ from heliostat.actors.host.api import Started
 from heliostat.actors.host.clock import Clock
 from heliostat.actors.host.events import EventPump
 from heliostat.actors.host.execution import LiveExecution
+from heliostat.actors.host.feeds import Feeds
 from heliostat.actors.host.figures import Figures
+from heliostat.actors.host.following import Followers
 from heliostat.actors.host.outbox import Outbox
 from heliostat.actors.host.requests import answer_for
 from heliostat.actors.host.residency import Residents
@@ -30,6 +32,8 @@ class Aftermath:
         outbox: Outbox,
         pump: EventPump,
         streams: ResultStreams,
+        followers: Followers,
+        feeds: Feeds,
         residents: Residents,
         desk: StartDesk,
         figures: Figures,
@@ -38,6 +42,7 @@ class Aftermath:
         self._dispatch, self._outbox, self._pump = dispatch, outbox, pump
         self._streams, self._residents, self._desk = streams, residents, desk
         self._figures, self._clock = figures, clock
+        self._followers, self._feeds = followers, feeds
 
     def act(self, turn: Turn) -> None:
         """All that waited for a turn's commit."""
@@ -81,6 +86,12 @@ class Aftermath:
             if live.state.seq:
                 figures.started += 1
         now_ms = self._clock.steady_ms()
+        if self._followers:
+            for live in turn.touched:
+                self._followers.recorded(live.key)
+        if self._feeds:
+            for live in turn.touched:
+                self._feeds.recorded(live.key, live.after_seq, live.events)
         for live in turn.touched:
             figures.events += len(live.events)
             if not live.state.ended:
@@ -88,7 +99,7 @@ class Aftermath:
                 continue
             if live.ended_now:
                 figures.ended += 1
-                streams.ended(live.key, live.state, _last_bytes(live))
+                streams.ended(live.key, live.state, live.hosted.plan, _last_bytes(live))
             residents.drop(live)
         streams.flush()
 

@@ -10,6 +10,7 @@ when what it led to is durable. It is refused, and nothing changed, with
 
     NOT_FOUND      there is no such execution, step or task
     CONFLICT       the execution, or the task, is not in a state for it
+    UNMAPPED       it has something that the version moved to has not
     INVALID_INPUT  what it carries breaks a form, or is too large
     OVERLOADED     a queue or a buffer is full; later it may be accepted
     NOT_OWNER      another host has the execution; `details["owner"]` names it
@@ -26,6 +27,7 @@ from msgspec import Struct
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.kernel.stimuli import TaskVerb
+from heliostat.engine.scheduling.protocol import PRIORITY
 from heliostat.engine.status import ExecutionStatus, TaskStatus
 from heliostat.engine.values import Value
 
@@ -49,6 +51,8 @@ class StartRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_bytes: int = 0
     extracts: dict[str, Value] | None = None
     tags: dict[str, str] = {}
+    priority: int | None = None  # 1–10; None: the definition's
+    correlation_id: str | None = None
 
 
 class StartMany(Struct, frozen=True, kw_only=True):
@@ -121,6 +125,18 @@ class RetryRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     from_step: str | None = None  # its id
 
 
+class MigrateRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """`migrate`: go on with another version of the definition, or only say whether it would.
+
+    What does not map is `UNMAPPED`, with `obstacles` in the details; ended, or at that version
+    already: `CONFLICT`; no such version: `NOT_FOUND`.
+    """
+
+    version: str | None = None  # None: the one registered last
+    reason: str | None = None
+    dry_run: bool = False
+
+
 class SignalRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     """`signal`: give an execution a signal, for a wait that is open or will be.
 
@@ -133,7 +149,8 @@ class SignalRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TaskActionRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
-    """`act_on_task`: a person claims, releases, assigns or completes a human task.
+    """`act_on_task`: a person claims, releases, assigns, completes or fails a human task, or says
+    how far it is.
 
     An unknown task is `NOT_FOUND`; one that has ended, or that another person has claimed,
     `CONFLICT`; `data` that breaks the form `INVALID_INPUT`.
@@ -144,12 +161,28 @@ class TaskActionRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     user: str
     assignees: tuple[str, ...] = ()  # of `assign`
     candidates: tuple[str, ...] = ()
-    data: Value = None  # of `complete`
-    force: bool = False  # complete or release what another person has claimed
+    data: Value = None  # of `complete`; of `fail` and `progress`: details
+    error: str = ""  # of `fail`
+    progress: int | None = None  # of `progress`
+    force: bool = False  # complete, fail or release what another person has claimed
+
+
+class MetadataRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """`set_metadata`: what people note about an execution, also of one that has ended; replaces
+    what was noted. More than `metadata.py` allows: `INVALID_INPUT`."""
+
+    metadata: dict[str, str]
 
 
 AnyRequest = (
-    CancelRequest | PauseRequest | ResumeRequest | RetryRequest | SignalRequest | TaskActionRequest
+    CancelRequest
+    | PauseRequest
+    | ResumeRequest
+    | RetryRequest
+    | MigrateRequest
+    | SignalRequest
+    | TaskActionRequest
+    | MetadataRequest
 )
 
 
@@ -172,6 +205,7 @@ class PublishRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     name: str  # its type
     data: Value = None
+    correlation_id: str | None = None  # what it belongs to; `$.event.correlation_id`
 
 
 class EventAccepted(Struct, frozen=True, kw_only=True):
@@ -199,6 +233,7 @@ class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str
     name: str | None = None
     point: str | None = None  # the intervention point
+    task_type: str = "human"  # `intervention`: it decides about a failed step
     status: TaskStatus
     assignees: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
@@ -210,6 +245,10 @@ class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: Value = None  # what the person is shown
     form: dict[str, Any] | None = None  # a JSON Schema of what is to be submitted
     failure: Failure | None = None  # of a task that decides about a failed step
+    progress: int | None = None  # of 100, as who works at it said last
+    details: Value = None  # likewise
+    output: Value = None  # what its step completed with
+    error: Failure | None = None  # what it failed with
 
 
 class TaskInfos(Struct, frozen=True, kw_only=True):
@@ -217,6 +256,7 @@ class TaskInfos(Struct, frozen=True, kw_only=True):
 
     tasks: tuple[TaskInfo, ...]
     next_cursor: str | None = None  # of the next page's query; None on the last
+    total: int | None = None  # where the query wants it
 
 
 class ExecutionView(Struct, frozen=True, kw_only=True):
@@ -233,8 +273,14 @@ class ExecutionView(Struct, frozen=True, kw_only=True):
     wake_at_ms: int | None = None
     parent: str | None = None
     """The execution whose step started it and waits for it."""
+    priority: int = PRIORITY
+    tags: dict[str, str] = {}
+    correlation_id: str | None = None
+    metadata: dict[str, str] = {}
+    """What people noted about it."""
     failure: Failure | None = None
     output: Value = None
     active: tuple[dict[str, Any], ...] = ()
     """Active visits, 100 at most: `step`, `scope`, `visit`, `attempt`, `phase`; of one that waits
-    for another execution its id as `child`, of one that waits for a person the `task_id`."""
+    for another execution its id as `child`, of one that waits for a person the `task_id`, of an
+    attempt that has no capacity yet the reason as `waiting`."""

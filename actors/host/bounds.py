@@ -34,6 +34,17 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     claim_wait_ms: int = 15_000
     """How long a start waits for its shard to be claimed here, then `OVERLOADED`."""
 
+    # dedicated executions
+
+    dedicated: int = 1_000
+    """Unfinished ones that a host guards; a start above it is refused as `OVERLOADED`. Each is a
+    process of some 70 MB somewhere in the cluster."""
+    carrier_ms: int = 15_000
+    """How long an actor that was asked for may take to claim its execution's shard, before it is
+    asked for again: a new process takes two seconds, on a busy machine ten."""
+    dedicated_linger_ms: int = 5_000
+    """How long an actor stays when its execution has ended and nobody asks anything of it."""
+
     # what stays in memory
 
     idle_ms: int = 5_000
@@ -80,6 +91,22 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     bus_purge_ms: int = 600_000
     """Between two purges of the bus."""
 
+    # retention
+
+    keep_ms: int | None = None
+    """Executions are deleted this long after their end; None: never."""
+    retention_look_ms: int = 60_000
+    """Between two looks for what is past its retention."""
+    purge_executions: int = 200
+    """Executions deleted in one commit: some 10 ms in which the journal takes nothing else."""
+    retention_rest: int = 9
+    """Rest for so many times as long as a part took: at most a tenth of the journal's time."""
+    blob_keep_ms: int = 24 * 3_600_000
+    """A blob that nobody names is deleted when it is this old: much longer than anybody takes to
+    commit the event that names what he stored."""
+    blob_sweep_ms: int = 6 * 3_600_000
+    """Between two looks at all blobs."""
+
     # timers
 
     horizon_ms: int = 60_000
@@ -120,5 +147,20 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     """Ends and their bytes that wait for one client; beyond, the stream says `resync`."""
     watched: int = 500_000
     """Executions that one client may watch; beyond, `OVERLOADED`."""
+    followers: int = 2_000
+    """Executions that are followed at once, each by somebody; beyond, `OVERLOADED`. Each is a call
+    that stays open, and reads the journal when something is recorded."""
+    follow_page: int = 500
+    """Events told at once to one who follows."""
+    follow_ms: int = 60_000
+    """Then a stream of one who follows ends and is opened anew: nobody tells when he is gone."""
+    followed: int = 10_000
+    """Executions that one client's feed brings; beyond, `OVERLOADED`."""
+    feed_bytes: int = 16 * 1024 * 1024
+    """Events that wait for one client's feed; beyond, it says `resync`."""
+    feed_batch_bytes: int = 1024 * 1024
+    """Events in one batch of a feed: more would make the first wait for the last."""
+    feed_notices: int = 1_000
+    """Notices that wait for one client's feed; further ones are left out."""
     client_linger_ms: int = 60_000
     """A client without a stream for this long is forgotten with all that it watched."""

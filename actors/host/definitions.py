@@ -5,10 +5,10 @@ from __future__ import annotations
 from heliostat.actors.host.api import Refusal
 from heliostat.actors.host.clock import Clock
 from heliostat.actors.host.plans import Compile, PlanStore
-from heliostat.actors.host.questions import DefinitionRequest
+from heliostat.actors.host.questions import DefinitionRequest, DeleteDefinition, Forgotten
 from heliostat.engine.authoring.versions import difference
-from heliostat.engine.errors import HeliostatError, NotFound
-from heliostat.engine.journal.protocol import DefinitionRow, Journal
+from heliostat.engine.errors import Dependency, HeliostatError, NotFound
+from heliostat.engine.journal.protocol import DefinitionRow, Deletion, Journal
 
 
 class Definitions:
@@ -41,16 +41,34 @@ class Definitions:
         return Refusal(
             code="DUPLICATE_ERROR",
             message=(
-                f"version {row.version} of {row.id!r} is registered in namespace "
+                f"version {row.version} of {row.id!r} "
+                f"{'is' if stored.deleted_at_ms is None else 'was'} registered in namespace "
                 f"{row.namespace!r} with other content; give it a new version:\n{changes}"
             ),
             details={"name": row.id, "version": row.version, "difference": changes},
         )
 
+    async def delete(self, request: DeleteDefinition) -> Deletion:
+        """Delete a version, or all of them, that nothing needs."""
+        deletion = await self._journal.delete_definition(
+            request.namespace, request.id, request.version, at_ms=self._clock.now_ms()
+        )
+        name = request.id if request.version is None else f"{request.id}@{request.version}"
+        if deletion.executions or deletion.definitions:
+            raise Dependency(name, deletion.executions, deletion.definitions)
+        if not deletion.versions:
+            raise NotFound("definition", name, f"its namespace is {request.namespace!r}")
+        self._plans.deleted(request.namespace, request.id, deletion.versions)
+        return deletion
+
+    async def forget(self, request: Forgotten) -> None:
+        """Another host has deleted versions."""
+        self._plans.deleted(request.namespace, request.id, request.versions)
+
     async def get(self, request: DefinitionRequest) -> DefinitionRow:
         """A version; None asks for the one registered last."""
         row = await self._journal.get_definition(request.namespace, request.id, request.version)
-        if row is None:
+        if row is None or (row.deleted_at_ms is not None and not request.deleted):
             name = request.id if request.version is None else f"{request.id} {request.version}"
             raise NotFound("definition", name, f"its namespace is {request.namespace!r}")
         return row

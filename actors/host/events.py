@@ -36,12 +36,18 @@ _Type = tuple[OwnedShard, str, str]
 class EventArrival:
     """The reason of a turn: an event for one execution. `done` is called once, whatever comes."""
 
-    __slots__ = ("data", "done", "event", "key")
+    __slots__ = ("correlation_id", "data", "done", "event", "key")
 
     def __init__(
-        self, key: ExecutionKey, event: BusEvent, data: Value, done: Callable[[], None]
+        self,
+        key: ExecutionKey,
+        event: BusEvent,
+        data: Value,
+        done: Callable[[], None],
+        correlation_id: str | None = None,
     ) -> None:
         self.key, self.event, self.data, self.done = key, event, data, done
+        self.correlation_id = correlation_id
 
 
 def event_stimulus(arrival: EventArrival, now_ms: int) -> EventArrived:
@@ -53,6 +59,7 @@ def event_stimulus(arrival: EventArrival, now_ms: int) -> EventArrived:
         name=event.name,
         data=arrival.data,
         published_at_ms=event.published_at_ms,
+        correlation_id=arrival.correlation_id,
     )
 
 
@@ -87,7 +94,7 @@ class EventPump:
         self._bell = bell
         self._landed = Doorbell(clock)
         self._flying = 0
-        self._saved_at_ms = self._purged_at_ms = clock.steady_ms()
+        self._saved_at_ms = clock.steady_ms()
         self.passed = 0
         """Events that were brought to an execution, once for each."""
 
@@ -122,7 +129,6 @@ class EventPump:
                         await self.save()
                 if self._clock.steady_ms() - self._saved_at_ms >= self._bounds.bus_save_ms:
                     await self.save()
-                await self._purge()
             except JournalError as error:
                 _log.warning("events wait for the journal: %s", error)
                 self._bell.ring()
@@ -150,15 +156,16 @@ class EventPump:
             return False
         receivers = await self._receivers(cursors, page)
         for position, event in page:
-            data = None
+            told = None
             for cursor in cursors:
                 if cursor.position >= position:
                     continue
                 kind = (cursor.shard, event.namespace, event.name)
                 async for keys in self._pages_of(kind, receivers[kind]):
-                    data = decode_data(event.body) if data is None else data
+                    told = decode_data(event.body) if told is None else told
+                    data, correlation_id = told
                     for key in keys:
-                        await self._send(EventArrival(key, event, data, self._done))
+                        await self._send(EventArrival(key, event, data, self._done, correlation_id))
         while self._flying:
             await self._landed.wait()
         last = page[-1][0]
@@ -208,7 +215,7 @@ class EventPump:
         self._flying -= 1
         self._landed.ring()
 
-    # cursors, retention
+    # cursors
 
     @property
     def _unsaved(self) -> int:
@@ -227,14 +234,3 @@ class EventPump:
             cursor.saved = position
         else:
             self._cursors.pop(shard, None)  # fenced: the keeper will notice
-
-    async def _purge(self) -> None:
-        now_ms = self._clock.steady_ms()
-        if now_ms - self._purged_at_ms < self._bounds.bus_purge_ms:
-            return
-        count = await self._journal.purge_bus(
-            before_ms=self._clock.now_ms() - self._bounds.bus_keep_ms
-        )
-        self._purged_at_ms = now_ms
-        if count:
-            _log.info("%d events that are past their retention left the bus", count)

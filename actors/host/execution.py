@@ -6,10 +6,12 @@ never patched back: such an execution leaves memory and is folded again from the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final
 
 from heliostat.actors.host.ownership import OwnedShard
-from heliostat.actors.host.plans import HostedPlan
+from heliostat.actors.host.plans import HostedPlan, PlanStore
 from heliostat.actors.host.post import Posted, encode_data, to_message
 from heliostat.actors.host.tasks import task_id, to_task_row
 from heliostat.engine.identity import ExecutionKey
@@ -24,9 +26,11 @@ from heliostat.engine.journal.protocol import (
     TaskRow,
 )
 from heliostat.engine.kernel.codec import (
+    EventWriter,
+    OtherVersion,
     decode_snapshot,
-    encode_event,
     encode_snapshot,
+    first_version,
     fold,
 )
 from heliostat.engine.kernel.commands import Command
@@ -34,7 +38,6 @@ from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import AnyStimulus
 from heliostat.engine.kernel.turn import Decision, Refused
-from heliostat.engine.plan.plan import Plan
 
 FAILURE_MESSAGE_CHARS: Final = 2_000
 """Of a failure's message in the searchable row; the history has it whole."""
@@ -43,16 +46,21 @@ _COALESCED: Final = frozenset({"Running", "Waiting"})
 """Between these a change of status alone does not write the row."""
 
 
+_events: Final = EventWriter()
+"""One for all executions: turns never overlap, and only they write events."""
+
+
 class Beside:
     """What a turn adds beside events; most turns of most executions have none of it."""
 
-    __slots__ = ("published", "received", "sent", "tasks")
+    __slots__ = ("blobs", "published", "received", "sent", "tasks")
 
     def __init__(self) -> None:
         self.sent: list[tuple[Message, Posted]] = []
         self.received: list[str] = []
         self.published: list[BusEvent] = []
         self.tasks: dict[str, TaskRow] = {}  # each as it is at the turn's end
+        self.blobs: dict[str, None] = {}  # that the events name
 
 
 class LiveExecution:
@@ -62,6 +70,7 @@ class LiveExecution:
         "_row_busy",
         "_row_run",
         "_row_status",
+        "_row_version",
         "_row_wake",
         "_snapshot_bytes",
         "_unsnapped_bytes",
@@ -92,6 +101,7 @@ class LiveExecution:
         self._row_busy = False
         self._row_wake: int | None = None
         self._row_run = 0
+        self._row_version: str | None = None
         self._snapshot_bytes = 0
         self._unsnapped_bytes = 0
         # what the current turn adds
@@ -134,12 +144,21 @@ class LiveExecution:
         if decision.commands:
             self.commands += decision.commands
         for event in decision.events:
-            body = encode_event(event)
+            body = _events.encode(event)
             self._unsnapped_bytes += len(body)
             self.events.append(body)
+        named = _events.take_named()
+        if named:
+            beside = self.beside = self.beside or Beside()
+            beside.blobs.update(dict.fromkeys(named))
         if decision.messages or decision.published or decision.tasks:
             self._add_beside(decision, stimulus.now_ms)
         return decision.refused
+
+    def follow(self, target: HostedPlan) -> None:
+        """Go on with another version's plan, where the last decision moved the execution there."""
+        if self.state.version == target.plan.version:
+            self.hosted = target
 
     def receive(self, message_id: str) -> None:
         """Have the commit delete a message's row: what it says is journaled, or void."""
@@ -199,6 +218,7 @@ class LiveExecution:
                 received=tuple(beside.received),
                 tasks=tuple(beside.tasks.values()),
                 published=tuple(beside.published),
+                blobs=tuple(beside.blobs),
             )
         return append, wake_at_ms
 
@@ -209,6 +229,7 @@ class LiveExecution:
             busy == self._row_busy
             and wake_at_ms == self._row_wake
             and state.run == self._row_run
+            and state.version == self._row_version
             and (
                 status == self._row_status
                 or (status in _COALESCED and self._row_status in _COALESCED)
@@ -217,6 +238,7 @@ class LiveExecution:
             return None
         self._row_status, self._row_busy = status, busy
         self._row_wake, self._row_run = wake_at_ms, state.run
+        self._row_version = state.version
         failure = state.failure
         return ExecutionRow(
             key=self.key,
@@ -233,34 +255,77 @@ class LiveExecution:
             failure_message=None if failure is None else failure.message[:FAILURE_MESSAGE_CHARS],
             tags=state.tags,
             awaits=() if state.ended else self.hosted.awaits,
+            parent=None if state.parent is None else state.parent.execution_id,
+            priority=state.priority,
+            correlation_id=state.correlation_id,
         )
 
 
 async def revive(
-    journal: Journal, stored: StoredExecution, shard: OwnedShard, hosted: HostedPlan
+    journal: Journal, stored: StoredExecution, shard: OwnedShard, plans: PlanStore
 ) -> LiveExecution:
     """An execution in memory again, as its history and its row left it."""
     row = stored.row
-    live = LiveExecution(row.key, shard, hosted, await fold_stored(journal, stored, hosted.plan))
+    hosted, state = await fold_stored(journal, stored, plans)
+    live = LiveExecution(row.key, shard, hosted, state)
     live._row_status, live._row_busy = row.status, row.busy > 0
     live._row_wake, live._row_run = row.wake_at_ms, row.run
+    live._row_version = row.version
     live._unsnapped_bytes = sum(map(len, stored.events))
     live._snapshot_bytes = 0 if stored.snapshot is None else len(stored.snapshot.body)
     return live
 
 
-async def fold_stored(journal: Journal, stored: StoredExecution, plan: Plan) -> ExecutionState:
-    """The state that a history leads to; from its beginning where the snapshot cannot be read."""
+async def fold_stored(
+    journal: Journal, stored: StoredExecution, plans: PlanStore
+) -> tuple[HostedPlan, ExecutionState]:
+    """The state that a history leads to, from its beginning where the snapshot cannot be read; and
+    the plan of the version that it has come to."""
     snapshot = stored.snapshot
     state = None if snapshot is None else decode_snapshot(snapshot.body)
+    folding = _Folding(plans, stored.row, state or ExecutionState())
     if snapshot is not None and state is None:
-        state = ExecutionState()
-        while state.seq < snapshot.seq:
-            page = await journal.read(stored.row.key, after_seq=state.seq)
+        while folding.state.seq < snapshot.seq:
+            page = await journal.read(stored.row.key, after_seq=folding.state.seq)
             assert page, f"the history of {stored.row.key} ends before its snapshot"
-            fold(plan, (body for seq, body in page if seq <= snapshot.seq), state)
-    state = fold(plan, stored.events, state)
-    assert state.seq == stored.last_seq, (
-        f"execution {stored.row.key} folds to seq {state.seq}, its last event is {stored.last_seq}"
+            await folding.add([body for seq, body in page if seq <= snapshot.seq])
+    await folding.add(stored.events)
+    assert folding.state.seq == stored.last_seq, (
+        f"execution {stored.row.key} folds to seq {folding.state.seq}, its last event is "
+        f"{stored.last_seq}"
     )
-    return state
+    return await folding.hosted(), folding.state
+
+
+class _Folding:
+    """A state that grows by stored events, with the plan of the version that it has come to."""
+
+    def __init__(self, plans: PlanStore, row: ExecutionRow, state: ExecutionState) -> None:
+        self._plans, self._row, self.state = plans, row, state
+        self._hosted: HostedPlan | None = None
+
+    async def add(self, bodies: Sequence[bytes]) -> None:
+        """Fold the events that follow."""
+        if not bodies:
+            return
+        if self._hosted is None:
+            await self._go_to(first_version(bodies, self.state))
+        before = self.state.seq
+        while True:
+            hosted = await self.hosted()
+            try:
+                fold(hosted.plan, islice(bodies, self.state.seq - before, None), self.state)
+            except OtherVersion as other:
+                await self._go_to(other.version)
+            else:
+                return
+
+    async def hosted(self) -> HostedPlan:
+        """The plan that goes on from here."""
+        if self._hosted is None:
+            await self._go_to(self.state.version)
+        assert self._hosted is not None
+        return self._hosted
+
+    async def _go_to(self, version: str) -> None:
+        self._hosted = await self._plans.get(self._row.key.namespace, self._row.definition, version)

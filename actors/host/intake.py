@@ -9,7 +9,7 @@ messages and events by what the outbox and the event pump have under way.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from heliostat.actors.dispatch.protocol import Report
@@ -21,6 +21,7 @@ from heliostat.actors.host.ownership import Ownership
 from heliostat.actors.host.post import Delivery
 from heliostat.actors.host.requests import RequestItem
 from heliostat.actors.host.starts import StartDesk, StartItem, overloaded
+from heliostat.actors.names import is_dedicated
 from heliostat.engine.identity import ExecutionKey
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Intake:
         self.requests: deque[RequestItem] = deque()
         self.arrivals: deque[Delivery | EventArrival] = deque()
         self._held: list[Reason] = []
+        self.relay: Callable[[str, Delivery], bool] = lambda _host, _delivery: False
+        """Hands a message on to the actor that carries its receiver; False: there is no way."""
 
     @property
     def waiting(self) -> bool:
@@ -107,6 +110,8 @@ class Intake:
         owner = self._ownership.owner_elsewhere(shard)
         if owner is None:
             self._held.append(reason)
+        elif isinstance(reason, Delivery) and is_dedicated(owner) and self.relay(owner, reason):
+            return  # who sent it knows the host that guards the execution, and not its actor
         else:
             self.answer(reason, _not_owner(reason.key, owner))
 

@@ -11,15 +11,18 @@ Not known here: what a claim entails for executions (`takeover.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from msgspec import Struct
 
+from heliostat.actors.dedicated.registry import Registry, SeenShard
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.clock import Clock
 from heliostat.actors.host.processes import is_running
-from heliostat.engine.identity import ExecutionKey, shard_of
+from heliostat.actors.host.questions import Directory
+from heliostat.actors.names import is_dedicated, is_spare
+from heliostat.engine.identity import ExecutionKey, dedicated_key, shard_of
 from heliostat.engine.journal.protocol import Journal, OwnerRow, ShardRow
 
 
@@ -91,7 +94,7 @@ class Ownership:
         bounds: HostBounds,
         process_is_running: Callable[[OwnerRow], bool] = is_running,
     ) -> None:
-        self.incarnation = incarnation
+        self.incarnation, self.name = incarnation, name
         self.draining = False
         self.shards: dict[str, OwnedShard] = {}
         self._journal, self._clock, self._bounds = journal, clock, bounds
@@ -99,13 +102,23 @@ class Ownership:
         self._name, self._pid, self._node = name, pid, node
         self._started_at_ms = clock.now_ms()
         self._silence = Silence(clock)
+        self._candidates: tuple[str, ...] = ()  # the names of hosts that live and are not drained
         self._elsewhere: dict[str, str] = {}  # shard -> the name of the host it is, or falls to
         self._beat_at: int | None = None
         self._shard_count = journal.info.shard_count
+        self.dedicated = Registry()
+        self.spares: tuple[OwnerRow, ...] = ()
+        """Living actors that began without an execution; some carry one by now."""
 
     # who owns what, as far as this host knows
 
     def shard_name(self, key: ExecutionKey) -> str:
+        """The shard of an execution; one that nobody has started has a shared one."""
+        return (self.dedicated and self.dedicated.shard(key)) or shard_of(key, self._shard_count)
+
+    def start_shard(self, key: ExecutionKey) -> str:
+        """The shard whose owner starts an execution with this id, and guards it if it becomes
+        dedicated."""
         return shard_of(key, self._shard_count)
 
     def find(self, shard: str) -> OwnedShard | None:
@@ -113,13 +126,26 @@ class Ownership:
         return self.shards.get(shard)
 
     def owner_elsewhere(self, shard: str) -> str | None:
-        """The name of another live host that owns the shard, where one is known."""
+        """The name of another live host that owns the shard, where one is known.
+
+        Of a dedicated execution it is the actor that carries it, or the host that guards it.
+        """
+        key = dedicated_key(shard) if self.dedicated else None
+        if key is not None:
+            return self.dedicated.carrier(shard) or self._elsewhere.get(self.start_shard(key))
         return self._elsewhere.get(shard)
+
+    def directory(self) -> Directory:
+        """Who has which shard, as of the last look."""
+        own = dict.fromkeys((shard for shard in self.shards if shard.isdecimal()), self._name)
+        return Directory(
+            shard_count=self._shard_count, shards=self._elsewhere | own, hosts=self._candidates
+        )
 
     @property
     def alone(self) -> bool:
         """Whether every shard is this host's: then nothing happens in the journal without it."""
-        return len(self.shards) >= self._shard_count
+        return len(self.shards) >= self._shard_count and not self.dedicated.carried
 
     def holds(self, shard: OwnedShard) -> bool:
         """Whether this very claim still stands, as far as this host knows."""
@@ -164,13 +190,19 @@ class Ownership:
     async def look(self) -> Looked:
         """See who lives, claim what falls to this host, and notice what others claimed."""
         owners = await self._living()
-        candidates = {owner.name for owner in owners if not owner.draining}
+        candidates = {
+            owner.name for owner in owners if not owner.draining and not is_dedicated(owner.name)
+        }
+        self._candidates = tuple(sorted(candidates))
+        self.spares = tuple(owner for owner in owners if is_spare(owner.name))
         names = {owner.incarnation: owner.name for owner in owners}
         claimed: list[OwnedShard] = []
         lost: list[OwnedShard] = []
         elsewhere: dict[str, str] = {}
+        dedicated: dict[str, SeenShard] = {}
         for row in await self._journal.shards():
             if not _is_hosted(row, self._shard_count):
+                dedicated[row.shard] = _seen(row, names)
                 continue
             owned = self.shards.get(row.shard)
             if owned is not None:
@@ -188,6 +220,7 @@ class Ownership:
             if holder is not None and holder != self._name:
                 elsewhere[row.shard] = holder
         self._elsewhere = elsewhere
+        self.dedicated.look(dedicated)
         return Looked(tuple(claimed), tuple(lost))
 
     async def _living(self) -> Sequence[OwnerRow]:
@@ -235,6 +268,11 @@ class Ownership:
                     shard.epoch, shard.next_position = claim.epoch, claim.next_position
                     return True
         return False
+
+
+def _seen(row: ShardRow, names: Mapping[str, str]) -> SeenShard:
+    name = names.get(row.owner or "")
+    return SeenShard(row.epoch, row.owner, name if name and is_dedicated(name) else None)
 
 
 def _is_hosted(row: ShardRow, shard_count: int) -> bool:

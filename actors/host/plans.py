@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from heliostat.actors.dispatch.protocol import StepCode
 from heliostat.engine.errors import NotFound
 from heliostat.engine.expressions import Read
 from heliostat.engine.journal.protocol import DefinitionRow, Journal
+from heliostat.engine.plan.mapping import PlanMapping, map_plans
 from heliostat.engine.plan.plan import Plan, StepPlan
 
 Compile: TypeAlias = Callable[[DefinitionRow], Plan]
@@ -28,6 +29,15 @@ class HostedPlan:
     codes: tuple[StepCode | None, ...]
     awaits: tuple[str, ...] = ()
     """Types of the events that its executions want to hear of."""
+    _mappings: dict[str, PlanMapping] = field(default_factory=dict, repr=False, compare=False)
+    """By version: those that executions were moved here from."""
+
+    def mapped_from(self, plan: Plan) -> PlanMapping:
+        """What there is of another version's plan in this one."""
+        known = self._mappings.get(plan.version)
+        if known is None or known.before is not plan:
+            known = self._mappings[plan.version] = map_plans(plan, self.plan)
+        return known
 
 
 def hosted(plan: Plan) -> HostedPlan:
@@ -83,8 +93,20 @@ class PlanStore(Protocol):
         """The plan of a version, None being the one registered last; raises `NotFound`."""
         ...
 
+    def find_startable(self, namespace: str, id: str, version: str | None) -> HostedPlan | None:
+        """As `find`, and only where nobody said that it is deleted."""
+        ...
+
+    async def get_startable(self, namespace: str, id: str, version: str | None) -> HostedPlan:
+        """As `get`, for a new execution; raises `NotFound` also for one that is deleted."""
+        ...
+
     def registered(self, namespace: str, id: str) -> None:
         """A version was registered: what is known of the latest may be wrong."""
+        ...
+
+    def deleted(self, namespace: str, id: str, versions: Sequence[str]) -> None:
+        """These are deleted: executions that there are go on with them, none starts."""
         ...
 
 
@@ -107,6 +129,9 @@ class JournalPlans:
         self._expect = expect
         self._plans: OrderedDict[tuple[str, str, str], HostedPlan] = OrderedDict()
         self._latest: dict[tuple[str, str], str] = {}
+        self._deleted: set[tuple[str, str, str]] = set()
+        """Of the plans in memory those to ask the journal about before one starts: they may be
+        registered again."""
         self._registrations = 0
         self.expecting = False
         """Whether a plan that was ever needed here wants to hear of events; `expect` is called
@@ -139,7 +164,9 @@ class JournalPlans:
                 self.expecting = True
                 self._expect()
             while len(self._plans) > self._capacity:
-                self._plans.popitem(last=False)
+                self._deleted.discard(self._plans.popitem(last=False)[0])
+            if row.deleted_at_ms is not None:
+                self._deleted.add(name)
         # One registered while we read may be later than what we read.
         current = self._remembers_latest and registrations == self._registrations
         if version is None and current:
@@ -148,9 +175,30 @@ class JournalPlans:
             self._latest[namespace, id] = row.version
         return plan
 
+    def find_startable(self, namespace: str, id: str, version: str | None) -> HostedPlan | None:
+        if version is not None and (namespace, id, version) in self._deleted:
+            return None
+        return self.find(namespace, id, version)
+
+    async def get_startable(self, namespace: str, id: str, version: str | None) -> HostedPlan:
+        found = self.find_startable(namespace, id, version)
+        if found is not None:
+            return found
+        if version is not None:
+            row = await self._journal.get_definition(namespace, id, version)
+            if row is None or row.deleted_at_ms is not None:
+                raise _not_found(namespace, id, version)
+            self._deleted.discard((namespace, id, version))
+        return await self.get(namespace, id, version)
+
     def registered(self, namespace: str, id: str) -> None:
         self._registrations += 1
         self._latest.pop((namespace, id), None)
+
+    def deleted(self, namespace: str, id: str, versions: Sequence[str]) -> None:
+        self.registered(namespace, id)
+        names = ((namespace, id, version) for version in versions)
+        self._deleted.update(name for name in names if name in self._plans)
 
 
 def _not_found(namespace: str, id: str, version: str | None) -> NotFound:

@@ -50,15 +50,23 @@ _encode: Final = encoder().encode
 _decode_posted: Final = decoder(Posted).decode
 _decode_data: Final = decoder().decode
 
-
-def encode_data(data: Value) -> bytes:
-    """What an event carries, as the bus keeps it."""
-    return _encode(data)
+_CORRELATED: Final = b"\xc1"
+"""Before the data of an event that says what it belongs to: no MessagePack begins so."""
 
 
-def decode_data(body: bytes) -> Value:
-    """The counterpart of `encode_data`."""
-    return _decode_data(body)
+def encode_data(data: Value, correlation_id: str | None = None) -> bytes:
+    """What an event carries, as the bus keeps it; with what it belongs to, where that is said."""
+    if correlation_id is None:
+        return _encode(data)
+    return _CORRELATED + _encode([correlation_id, data])
+
+
+def decode_data(body: bytes) -> tuple[Value, str | None]:
+    """What `encode_data` was given."""
+    if not body.startswith(_CORRELATED):
+        return _decode_data(body), None
+    correlation_id, data = _decode_data(memoryview(body)[1:])
+    return data, correlation_id
 
 
 def to_message(
@@ -134,7 +142,13 @@ def stimulus_of(delivery: Delivery, now_ms: int) -> AnyStimulus:
 
 
 def _start(id: str, key: ExecutionKey, says: StartChild, now_ms: int) -> Start:
-    return Start(now_ms=now_ms, execution_id=key.execution_id, input=says.input, parent=says.parent)
+    return Start(
+        now_ms=now_ms,
+        execution_id=key.execution_id,
+        input=says.input,
+        parent=says.parent,
+        inherited=says.priority,
+    )
 
 
 def _child_ended(id: str, key: ExecutionKey, says: TellChildEnded, now_ms: int) -> ChildEnded:

@@ -7,23 +7,26 @@ fail is opened in the background and tried again, so that the actor lives to tel
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import os
 import platform
-import sys
-from pathlib import Path
 
-from heliostat.actors.dispatch.opening import open_dispatcher
+import ray
+
+from heliostat.actors.dedicated.process import RayCarriers
+from heliostat.actors.dispatch.opening import objects_settings, open_dispatcher, sockets_folder
 from heliostat.actors.dispatch.protocol import Deliver
 from heliostat.actors.host.clock import pause
 from heliostat.actors.host.host import ExecutionHost
+from heliostat.actors.host.local_calls import LocalCalls
+from heliostat.actors.host.tuning import calm_collector, share_the_lock, take_cpu_first
 from heliostat.actors.host.works import Parts
+from heliostat.actors.journals import open_journal
+from heliostat.actors.objects.shared import SharedBlobs
 from heliostat.actors.settings import Settings
 from heliostat.engine.authoring.versions import plan_of
-from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.errors import ConfigurationError
+from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.journal.protocol import Journal
-from heliostat.engine.journal.sqlite import open_sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -42,35 +45,51 @@ class HostProcess(ExecutionHost):
             open_parts=self._open_parts_here,
             bounds=settings.host,
             call_peer=self._call_host,
+            carriers=RayCarriers(settings),
+            spares=settings.dedicated_spares,
         )
-        self._settings = settings
+        self._settings, self._index = settings, index
+        self.ray_node = ray.get_runtime_context().get_node_id()
         calm_collector()
         share_the_lock()
         take_cpu_first()
         self.begin()
+        self._spawn(self._listen(), "local calls")
         self._spawn(self._watch_supervisor(), "supervisor")
 
     async def _open_parts_here(self, deliver: Deliver) -> Parts:
         journal = await self._open_journal()
         try:
-            dispatch = open_dispatcher(self._settings, self.incarnation, deliver)
+            dispatch = open_dispatcher(self._settings, self.incarnation, deliver, host=self._index)
         except BaseException:
             await journal.close()
             raise
-        return Parts(journal=journal, dispatch=dispatch, compile=plan_of)
+        return Parts(
+            journal=journal,
+            dispatch=dispatch,
+            compile=plan_of,
+            blobs=SharedBlobs(
+                FileBlobStore(self._settings.blobs_path), objects_settings(self._settings)
+            ),
+        )
 
     async def _open_journal(self) -> Journal:
         settings = self._settings
-        if settings.journal == "memory":
-            return MemoryJournal(
-                deployment_id=settings.deployment, shard_count=settings.shard_count
-            )
-        return await asyncio.to_thread(
-            open_sqlite,
+        return await open_journal(
+            settings.journal,
             settings.journal_path,
             deployment_id=settings.deployment,
             shard_count=settings.shard_count,
         )
+
+    async def _listen(self) -> None:
+        """Clients of this machine need no Ray to call; without a socket they call by Ray."""
+        settings = self._settings
+        local = LocalCalls(self, sockets_folder(settings), str(self._index))
+        try:
+            await local.open()
+        except (OSError, ConfigurationError) as error:
+            _log.warning("clients of this machine call by Ray: %s", error)
 
     async def _call_host(self, name: str, body: bytes) -> bytes:
         from heliostat.actors import remote
@@ -90,28 +109,3 @@ class HostProcess(ExecutionHost):
                     await asyncio.to_thread(remote.create_supervisor, self._settings)
             except Exception as error:  # noqa: BLE001 – Ray may be going down; the next look tells
                 _log.warning("cannot look for the supervisor: %s", error)
-
-
-def calm_collector() -> None:
-    """Have Python look for cycles of garbage rarely: a turn makes thousands of objects and hardly
-    a cycle, and the default looks through them all again and again (a sixth of a host's CPU)."""
-    gc.collect()
-    gc.freeze()  # modules and their constants
-    gc.set_threshold(100_000, 20, 100)
-
-
-def share_the_lock() -> None:
-    """Have the turn loop, while it decides ahead, hand over Python's lock sooner: the journal's
-    thread needs it for an instant after each statement of a commit, and with Python's default it
-    waits 5 ms each time, so that the two take turns instead of working side by side."""
-    sys.setswitchinterval(0.0005)
-
-
-def take_cpu_first() -> None:
-    """Undo the niceness that Ray gives its workers (15), where that is allowed: beside runners that
-    are busy, a recovering host must get the CPU. Linux keeps it by thread; new ones inherit it."""
-    for thread in Path("/proc/self/task").iterdir():
-        try:
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), 0)
-        except (PermissionError, ProcessLookupError):
-            return  # without the right to, Ray itself must be told: RAY_worker_niceness=0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, structs, to_builtins
 
+from heliostat.actors.dispatch.protocol import Noticed
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import (
     Activation,
@@ -37,13 +39,32 @@ def render_address(plan: Plan, at: Address) -> dict[str, Any]:
     }
 
 
+def render_notice(plan: Plan, notice: Noticed, at_ms: int) -> dict[str, Any]:
+    """What an attempt told of itself while it runs."""
+    told = {"kind": notice.kind, "at_ms": at_ms, **render_address(plan, notice.at)}
+    if notice.data is not None:
+        told["data"] = to_json(notice.data)
+    return told
+
+
+def placed(plan: Plan, failure: Failure | None) -> Failure | None:
+    """A failure with the place of its step in a source, where that is known."""
+    number = None if failure is None else plan.step_by_id.get(failure.step or "")
+    place = None if number is None else plan.steps[number].place
+    if failure is None or place is None:
+        return failure
+    return structs.replace(failure, place=place)
+
+
 def _value(plan: Plan, name: str, value: Any) -> Any:
     match value:
         case Address():
             return render_address(plan, value)
         case Parent():  # its address is in the parent's definition
             return to_builtins(value)
-        case Activation() | Failure() | TaskFacts():
+        case Failure():
+            return _struct(plan, placed(plan, value) or value)
+        case Activation() | TaskFacts():
             return _struct(plan, value)
         case tuple() if name == "taken":
             return [_edge(plan, number) for number in value]
@@ -57,11 +78,18 @@ def _value(plan: Plan, name: str, value: Any) -> Any:
 
 
 def _struct(plan: Plan, value: Struct) -> dict[str, Any]:
-    return {
-        field.name: _value(plan, field.name, getattr(value, field.name))
-        for field in structs.fields(value)
-        if getattr(value, field.name) != _default(field)
-    }
+    told = {}
+    for name, default in _fields(type(value)):
+        given = getattr(value, name)
+        if given != default:
+            told[name] = _value(plan, name, given)
+    return told
+
+
+@cache
+def _fields(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
+    """The fields and their defaults; finding them out takes longer than all the rest."""
+    return tuple((field.name, _default(field)) for field in structs.fields(kind))
 
 
 def _default(field: structs.FieldInfo) -> Any:

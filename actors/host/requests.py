@@ -10,10 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import to_builtins
+
 from heliostat.actors.host.api import (
     Accepted,
     AnyRequest,
     CancelRequest,
+    MetadataRequest,
+    MigrateRequest,
     PauseRequest,
     Refusal,
     ResumeRequest,
@@ -21,31 +25,36 @@ from heliostat.actors.host.api import (
     SignalRequest,
     TaskActionRequest,
 )
+from heliostat.actors.host.plans import HostedPlan
 from heliostat.actors.host.tasks import task_address
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import (
     AnyStimulus,
     Cancel,
+    Migrate,
     Pause,
     Resume,
     Retry,
+    SetMetadata,
     Signal,
     TaskAction,
 )
 from heliostat.engine.kernel.turn import Refused
+from heliostat.engine.plan.plan import Plan
 
 
 class RequestItem:
     """One request on its way through a turn."""
 
-    __slots__ = ("future", "key", "refused", "request", "since_ms")
+    __slots__ = ("future", "key", "refused", "request", "since_ms", "target")
 
     def __init__(self, request: AnyRequest, since_ms: int) -> None:
         self.key = request.key
         self.request = request
         self.since_ms = since_ms
         self.refused: Refused | None = None  # by the kernel, in the turn under way
+        self.target: HostedPlan | None = None  # of a `MigrateRequest`: what it is moved to
         self.future: asyncio.Future[Accepted | Refusal] = asyncio.get_running_loop().create_future()
 
     def answer(self, answer: Accepted | Refusal) -> None:
@@ -62,9 +71,11 @@ def answer_for(item: RequestItem, state: ExecutionState) -> Accepted | Refusal:
     if refused is None:
         return Accepted(key=item.key, status=state.status, run=state.run)
     return Refusal(
-        code=refused.code,
+        code="UNMAPPED" if refused.obstacles else refused.code,
         message=f"execution {item.key.execution_id!r}: {refused.message}",
-        details={"status": str(state.status)},
+        details={"status": str(state.status)}
+        | ({} if refused.field is None else {"field": refused.field})
+        | ({"obstacles": to_builtins(refused.obstacles)} if refused.obstacles else {}),
     )
 
 
@@ -90,6 +101,20 @@ def unknown(key: ExecutionKey) -> Refusal:
 def request_stimulus(item: RequestItem, now_ms: int) -> AnyStimulus:
     """How a request reaches the kernel; raises `NotFound` for what is no task's id."""
     return _STIMULI[type(item.request)](item.request, now_ms)
+
+
+def migrate_stimulus(item: RequestItem, plan: Plan, now_ms: int) -> Migrate:
+    """How a move reaches the kernel: with what of the execution's plan there is in the target's."""
+    request, target = item.request, item.target
+    assert isinstance(request, MigrateRequest)
+    assert target is not None, "it was looked up before the request came here"
+    return Migrate(
+        now_ms=now_ms,
+        message_id=request.message_id,
+        mapping=target.mapped_from(plan),
+        reason=request.reason,
+        dry_run=request.dry_run,
+    )
 
 
 def _cancel(request: CancelRequest, now_ms: int) -> Cancel:
@@ -124,8 +149,14 @@ def _act(request: TaskActionRequest, now_ms: int) -> TaskAction:
         assignees=request.assignees,
         candidates=request.candidates,
         data=request.data,
+        error=request.error,
+        progress=request.progress,
         force=request.force,
     )
+
+
+def _note(request: MetadataRequest, now_ms: int) -> SetMetadata:
+    return SetMetadata(now_ms=now_ms, message_id=request.message_id, metadata=request.metadata)
 
 
 _STIMULI: Final[dict[type, Callable[[Any, int], AnyStimulus]]] = {
@@ -135,4 +166,5 @@ _STIMULI: Final[dict[type, Callable[[Any, int], AnyStimulus]]] = {
     RetryRequest: _retry,
     SignalRequest: _signal,
     TaskActionRequest: _act,
+    MetadataRequest: _note,
 }

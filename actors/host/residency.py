@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Loaded:
     """What came of a load: an execution, or none (it does not exist, or cannot be folded)."""
 
-    __slots__ = ("fault", "key", "live", "reasons", "shard")
+    __slots__ = ("elsewhere", "fault", "key", "live", "reasons", "shard")
 
     def __init__(
         self,
@@ -40,9 +40,13 @@ class Loaded:
         reasons: list[Reason],
         live: LiveExecution | None,
         fault: BaseException | None,
+        *,
+        elsewhere: bool,
     ) -> None:
         self.key, self.shard, self.reasons = key, shard, reasons
         self.live, self.fault = live, fault
+        self.elsewhere = elsewhere
+        """It is dedicated: another shard than the one that its id falls to."""
 
 
 class Residents:
@@ -145,18 +149,18 @@ class Residents:
         shard = self._wanted[key][0]
         live: LiveExecution | None = None
         fault: Exception | None = None
+        elsewhere = False
         try:
             stored = await self._journal.load(key)
-            if stored is not None:
-                row = stored.row
-                hosted = await self._plans.get(key.namespace, row.definition, row.version)
-                live = await revive(self._journal, stored, shard, hosted)
+            elsewhere = stored is not None and stored.row.shard != shard.name
+            if stored is not None and not elsewhere:
+                live = await revive(self._journal, stored, shard, self._plans)
         except JournalError as error:
             _log.warning("cannot load execution %s: %s", key, error)
             return key
         except Exception as error:  # noqa: BLE001 – one history must not stop the others
             fault = error
         _, reasons = self._wanted.pop(key)
-        self.loaded.append(Loaded(key, shard, reasons, live, fault))
+        self.loaded.append(Loaded(key, shard, reasons, live, fault, elsewhere=elsewhere))
         self._bell.ring()
         return None

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from heliostat.actors.host.api import Refusal, StartAnswers, Started, StartMany, StartRequest
 from heliostat.actors.host.bounds import HostBounds
@@ -26,6 +26,17 @@ from heliostat.engine.kernel.events import ExecutionStarted
 from heliostat.engine.values import Held, Reference, Value
 
 _log = logging.getLogger(__name__)
+
+CORRELATION_ID_CHARS_MAX: Final = 200
+"""As long as a name: it stands in a row that lists show."""
+
+TAGS_MAX: Final = 64
+"""Each is a row of an index, written with the execution."""
+
+TAG_NAME_CHARS_MAX: Final = 200
+
+TAG_CHARS_MAX: Final = 1_000
+"""Of a tag's value: it is searched for, not read; a PostgreSQL index takes 2,700 bytes."""
 
 
 class StartGroup:
@@ -108,14 +119,16 @@ class StartDesk:
         group = StartGroup(many.client, len(many.starts))
         since_ms = self._clock.steady_ms()
         for index, request in enumerate(many.starts):
-            answer = refuse or self._full() or _check_names(request)
+            answer = refuse or self._full() or _check_names(request) or _check_told(request)
             if answer is not None:
                 group.answer(index, answer)
                 continue
-            hosted = self._plans.find(request.key.namespace, request.definition, request.version)
+            hosted = self._plans.find_startable(
+                request.key.namespace, request.definition, request.version
+            )
             if hosted is None:
                 try:
-                    hosted = await self._plans.get(
+                    hosted = await self._plans.get_startable(
                         request.key.namespace, request.definition, request.version
                     )
                 except HeliostatError as error:  # not there, or the journal cannot say
@@ -216,6 +229,35 @@ def _check_names(request: StartRequest) -> Refusal | None:
     if NAME.fullmatch(key.execution_id) and NAME.fullmatch(key.namespace):
         return None
     return bad_name("workflow_id" if NAME.fullmatch(key.namespace) else "namespace", key)
+
+
+def _check_told(request: StartRequest) -> Refusal | None:
+    """What else a start says of its execution."""
+    priority, correlation_id, tags = request.priority, request.correlation_id, request.tags
+    if priority is not None and not 1 <= priority <= 10:
+        return _invalid(
+            "priority", f"priority is {priority}; it must be from 1 to 10, where 10 is most urgent"
+        )
+    if correlation_id is not None and not 1 <= len(correlation_id) <= CORRELATION_ID_CHARS_MAX:
+        return _invalid(
+            "correlation_id",
+            f"correlation_id has {len(correlation_id)} characters; it must have between 1 and "
+            f"{CORRELATION_ID_CHARS_MAX}",
+        )
+    if tags and len(tags) > TAGS_MAX:
+        return _invalid("tags", f"there are {len(tags)} tags; at most {TAGS_MAX} are kept")
+    for name, value in tags.items():
+        if not 1 <= len(name) <= TAG_NAME_CHARS_MAX or len(value) > TAG_CHARS_MAX:
+            return _invalid(
+                f"tags.{name[:200]}",
+                f"tag {name[:200]!r} has a name of {len(name)} and a value of {len(value):,} "
+                f"characters; at most {TAG_NAME_CHARS_MAX} and {TAG_CHARS_MAX:,} are kept",
+            )
+    return None
+
+
+def _invalid(field: str, message: str) -> Refusal:
+    return Refusal(code="INVALID_INPUT", message=message, details={"field": field})
 
 
 def bad_name(field: str, key: ExecutionKey) -> Refusal:

@@ -7,26 +7,29 @@ That is always possible: an end is in the journal before it is here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from heliostat.actors.calls import pack
 from heliostat.actors.host.api import Ended
 from heliostat.actors.host.bounds import HostBounds
 from heliostat.actors.host.clock import Clock, Doorbell
+from heliostat.actors.host.hearing import Pace, heard
 from heliostat.actors.host.questions import ResultBatch
+from heliostat.actors.host.rendering import placed
+from heliostat.actors.host.watching import Watchers
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.plan.plan import Plan
 
 
 class _Client:
-    __slots__ = ("bell", "bytes", "ends", "left_at_ms", "name", "opened", "resync", "watched")
+    __slots__ = ("bell", "bytes", "ends", "left_at_ms", "name", "opened", "resync")
 
     def __init__(self, name: str, now_ms: int) -> None:
         self.name = name
         self.ends: list[Ended] = []
         self.bytes = 0
         self.resync = False
-        self.watched: set[ExecutionKey] = set()
         self.bell: Doorbell | None = None  # of the stream that is open now
         self.opened = False
         self.left_at_ms: int | None = now_ms
@@ -38,9 +41,11 @@ class ResultStreams:
     def __init__(self, *, clock: Clock, bounds: HostBounds) -> None:
         self._clock, self._bounds = clock, bounds
         self._clients: dict[str, _Client] = {}
-        self._watchers: dict[ExecutionKey, tuple[_Client, ...]] = {}
+        self._watchers = Watchers[_Client]()
         self._to_wake: set[_Client] = set()
         self._closed = False
+        self.on_end: Callable[[ExecutionKey], None] = lambda _: None
+        """Told of each end, watched or not."""
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -50,29 +55,22 @@ class ResultStreams:
     def room(self, client: str, count: int) -> bool:
         """Whether a client may watch so many more."""
         known = self._clients.get(client)
-        return (len(known.watched) if known else 0) + count <= self._bounds.watched
+        watched = self._watchers.count(known) if known else 0
+        return watched + count <= self._bounds.watched
 
     def watch(self, name: str, key: ExecutionKey) -> None:
         """Send this execution's end to a client; watching twice is watching."""
-        client = self._client(name)
-        if key not in client.watched:
-            client.watched.add(key)
-            others = self._watchers.get(key)
-            self._watchers[key] = (client,) if others is None else (*others, client)
+        self._watchers.add(self._client(name), key)
 
     def unwatch(self, name: str, key: ExecutionKey) -> None:
         """There is no such execution."""
         client = self._clients.get(name)
         if client is not None:
-            self._release(client, key)
+            self._watchers.remove(client, key)
 
-    def _release(self, client: _Client, key: ExecutionKey) -> None:
-        client.watched.discard(key)
-        left = tuple(each for each in self._watchers.get(key, ()) if each is not client)
-        if left:
-            self._watchers[key] = left
-        else:
-            self._watchers.pop(key, None)
+    def watchers(self, key: ExecutionKey) -> Sequence[str]:
+        """The clients that watch an execution."""
+        return [client.name for client in self._watchers.of(key)]
 
     def _client(self, name: str) -> _Client:
         client = self._clients.get(name)
@@ -82,19 +80,19 @@ class ResultStreams:
 
     # ends
 
-    def ended(self, key: ExecutionKey, state: ExecutionState, bytes: int) -> None:
+    def ended(self, key: ExecutionKey, state: ExecutionState, plan: Plan, bytes: int) -> None:
         """An end is durable; `bytes` is about its size. Heard after the next `flush`."""
-        watchers = self._watchers.pop(key, None)
-        if watchers is not None:
-            ended = end_of(key, state)
+        self.on_end(key)
+        watchers = self._watchers.take(key)
+        if watchers:
+            ended = end_of(key, state, plan)
             for client in watchers:
-                client.watched.discard(key)
                 self._push(client, ended, bytes)
 
     def send(self, name: str, ended: Ended, bytes: int) -> None:
         """An end that was read from the journal, for the one client that asked."""
         client = self._client(name)
-        self._release(client, ended.key)
+        self._watchers.remove(client, ended.key)
         self._push(client, ended, bytes)
 
     def _push(self, client: _Client, ended: Ended, bytes: int) -> None:
@@ -116,41 +114,22 @@ class ResultStreams:
 
     def shard_lost(self, is_lost: Callable[[ExecutionKey], bool]) -> None:
         """Another host carries these executions now: their clients shall ask again."""
-        for client in self._clients.values():
-            lost = [key for key in client.watched if is_lost(key)]
-            for key in lost:
-                self._release(client, key)
-            if lost:
-                client.resync = True
-                self._to_wake.add(client)
+        for client in self._watchers.take_all(is_lost):
+            client.resync = True
+            self._to_wake.add(client)
         self.flush()
 
     # streams
 
-    async def results(self, name: str) -> AsyncIterator[bytes]:
+    def results(self, name: str) -> AsyncIterator[bytes]:
         """What a client hears; a newer stream of the same client ends the older one.
 
         The first batch comes at once. It asks to resync where an earlier stream broke, since what
         that one said last may not have arrived.
         """
         client = self._client(name)
-        bell = Doorbell(self._clock)
-        if client.bell is not None:
-            client.bell.ring()
-        client.bell = bell
-        client.left_at_ms = None
-        client.resync |= client.opened
-        client.opened = True
-        bell.ring()
-        try:
-            while client.bell is bell and not self._closed:
-                await bell.wait(self._bounds.heartbeat_ms)
-                if client.bell is bell:
-                    yield self._take(client)
-        finally:
-            if client.bell is bell:
-                client.bell = None
-                client.left_at_ms = self._clock.steady_ms()
+        pace = Pace(self._clock, self._bounds.heartbeat_ms, lambda: self._closed)
+        return heard(client, pace, lambda: self._take(client))
 
     def _take(self, client: _Client) -> bytes:
         limit = self._bounds.batch_ends
@@ -166,14 +145,13 @@ class ResultStreams:
     def forget_gone(self) -> None:
         """Forget clients that have had no stream for long."""
         before_ms = self._clock.steady_ms() - self._bounds.client_linger_ms
-        gone = [
+        gone = {
             client
             for client in self._clients.values()
             if client.left_at_ms is not None and client.left_at_ms < before_ms
-        ]
+        }
+        self._watchers.forget(gone)
         for client in gone:
-            for key in list(client.watched):
-                self._release(client, key)
             del self._clients[client.name]
 
     def close(self) -> None:
@@ -188,12 +166,12 @@ class ResultStreams:
                 client.bell.ring()
 
 
-def end_of(key: ExecutionKey, state: ExecutionState) -> Ended:
+def end_of(key: ExecutionKey, state: ExecutionState, plan: Plan) -> Ended:
     """The end of an execution, from its last state."""
     return Ended(
         key=key,
         status=state.status,
         run=state.run,
         output=state.resolve(state.output),
-        failure=state.failure,
+        failure=placed(plan, state.failure),
     )

@@ -19,7 +19,7 @@ from heliostat.actors.host.ownership import OwnedShard
 from heliostat.actors.host.plans import PlanStore
 from heliostat.engine.errors import JournalError
 from heliostat.engine.identity import Address, ExecutionKey
-from heliostat.engine.journal.protocol import Journal, Message, StoredExecution
+from heliostat.engine.journal.protocol import Journal, Message
 from heliostat.engine.kernel.stimuli import TakenOver
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ async def recover(
         for shard in shards
     ]
     known: defaultdict[ExecutionKey, set[Address]] = defaultdict(set)
-    for key, at in await dispatch.recover():
+    for key, at in await dispatch.recover([shard.name for shard in shards]):
         known[key].add(at)
     recovered = []
     for shard, lives in loaded:
@@ -132,7 +132,7 @@ async def _load_busy(
         page = await journal.load_busy(shard.name, after=after, limit=bounds.busy_page)
         for stored in page:
             try:
-                lives.append(await _revive(stored, shard, journal, plans))
+                lives.append(await revive(journal, stored, shard, plans))
             except JournalError:
                 raise
             except Exception as error:  # noqa: BLE001 – one history must not stop the others
@@ -140,11 +140,3 @@ async def _load_busy(
         if len(page) < bounds.busy_page:
             return lives
         after = page[-1].row.key
-
-
-async def _revive(
-    stored: StoredExecution, shard: OwnedShard, journal: Journal, plans: PlanStore
-) -> LiveExecution:
-    row = stored.row
-    hosted = await plans.get(row.key.namespace, row.definition, row.version)
-    return await revive(journal, stored, shard, hosted)

@@ -30,6 +30,10 @@ class _Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: Value = None
     form: dict[str, Any] | None = None
     failure: Failure | None = None
+    progress: int | None = None
+    details: Value = None
+    output: Value = None
+    error: Failure | None = None
 
 
 def task_id(at: Address) -> str:
@@ -49,7 +53,16 @@ def task_address(id: str) -> Address:
 def to_task_row(task: TaskView, key: ExecutionKey, definition: str) -> TaskRow:
     """The row of a task as a turn left it."""
     form = None if task.form is None else dict(task.form)
-    body = _Body(level=task.level, input=task.input, form=form, failure=task.failure)
+    body = _Body(
+        level=task.level,
+        input=task.input,
+        form=form,
+        failure=task.failure,
+        progress=task.progress,
+        details=task.details,
+        output=task.output,
+        error=task.error,
+    )
     return TaskRow(
         key=key,
         task_id=task_id(task.at),
@@ -57,6 +70,7 @@ def to_task_row(task: TaskView, key: ExecutionKey, definition: str) -> TaskRow:
         step=task.step,
         name=task.name,
         point=task.point,
+        task_type="human" if task.failure is None else "intervention",
         status=task.status,
         assignees=task.assignees,
         candidates=task.candidates,
@@ -77,7 +91,9 @@ class Tasks:
     async def list(self, query: TaskQuery) -> TaskInfos:
         """A page, newest first."""
         page = await self._journal.list_tasks(query)
-        return TaskInfos(tasks=tuple(map(_info, page.rows)), next_cursor=page.next_cursor)
+        return TaskInfos(
+            tasks=tuple(map(_info, page.rows)), next_cursor=page.next_cursor, total=page.total
+        )
 
     async def get(self, request: TaskRequest) -> TaskInfo:
         """One task; raises `NotFound`."""
@@ -96,6 +112,7 @@ def _info(row: TaskRow) -> TaskInfo:
         step=row.step,
         name=row.name,
         point=row.point,
+        task_type=row.task_type,
         status=row.status,
         assignees=row.assignees,
         candidates=row.candidates,
@@ -107,4 +124,8 @@ def _info(row: TaskRow) -> TaskInfo:
         input=body.input,
         form=body.form,
         failure=body.failure,
+        progress=body.progress,
+        details=body.details,
+        output=body.output,
+        error=body.error,
     )

@@ -9,6 +9,7 @@ commit sends the reason back to be asked again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
 from heliostat.actors.dispatch.protocol import (
@@ -25,12 +26,13 @@ from heliostat.actors.host.events import EventArrival, event_stimulus
 from heliostat.actors.host.execution import LiveExecution
 from heliostat.actors.host.ownership import OwnedShard
 from heliostat.actors.host.post import Delivery, stimulus_of
-from heliostat.actors.host.requests import RequestItem, request_stimulus
+from heliostat.actors.host.requests import RequestItem, migrate_stimulus, request_stimulus
 from heliostat.actors.host.starts import StartItem
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.protocol import Append
 from heliostat.engine.kernel.commands import RunStep
 from heliostat.engine.kernel.messages import StartChild
+from heliostat.engine.kernel.outstanding import outstanding
 from heliostat.engine.kernel.stimuli import (
     AnyStimulus,
     Start,
@@ -102,6 +104,9 @@ class Turn:
         if kind is Delivery:
             self._take(live, reason)  # type: ignore[arg-type]  # by `kind`
             return
+        if kind is RequestItem and reason.target is not None:  # type: ignore[union-attr]  # by `kind`
+            self._move(live, reason)  # type: ignore[arg-type]  # by `kind`
+            return
         refused = live.decide(STIMULI[kind](reason, self.now_ms))
         if kind is Returned or kind is Raised:
             self.reports.append((reason.key, reason.at))  # type: ignore[union-attr]  # by `kind`
@@ -112,6 +117,13 @@ class Turn:
             self.requests.append((reason, live))  # type: ignore[arg-type]  # by `kind`
         elif kind is EventArrival:
             self.arrivals.append((reason, live))  # type: ignore[arg-type]  # by `kind`
+
+    def _move(self, live: LiveExecution, item: RequestItem) -> None:
+        """Ask an execution to go on with another version; what it decides then goes by that."""
+        assert item.target is not None
+        item.refused = live.decide(migrate_stimulus(item, live.hosted.plan, self.now_ms))
+        live.follow(item.target)
+        self.requests.append((item, live))
 
     def _take(self, live: LiveExecution, delivery: Delivery) -> None:
         """Give a message to its receiver. Its row goes with the commit, unless it is refused."""
@@ -176,23 +188,44 @@ def commands_of(
     for live in executions:
         if not live.commands:
             continue
-        key, codes = live.key, live.hosted.codes
+        key = live.key
         for command in live.commands:
             if type(command) is RunStep:
-                code = codes[command.at.step]
-                assert code is not None, f"{key} runs step {command.at.step}, which runs no code"
-                assignments.append(
-                    Assignment(
-                        key=key,
-                        at=command.at,
-                        code=code,
-                        input=command.input,
-                        alone=command.alone,
-                    )
-                )
+                assignments.append(_assignment(live, command))
             else:
                 stops.append((key, command.at, command.grace_ms))  # type: ignore[union-attr]
     return assignments, stops
+
+
+def held_of(live: LiveExecution, known: AbstractSet[Address]) -> list[Assignment]:
+    """What runners have of an execution that was taken over, as far as capacity is held for it."""
+    if not known:
+        return []
+    wanted = outstanding(live.hosted.plan, live.state)
+    found = (
+        _assignment(live, command)
+        for command in wanted
+        if type(command) is RunStep and command.at in known
+    )
+    return [each for each in found if not each.is_tiny]
+
+
+def _assignment(live: LiveExecution, command: RunStep) -> Assignment:
+    plan, at = live.hosted.plan, command.at
+    code, step = live.hosted.codes[at.step], plan.steps[at.step]
+    assert code is not None, f"{live.key} runs step {step.id!r}, which runs no code"
+    return Assignment(
+        key=live.key,
+        at=at,
+        code=code,
+        input=command.input,
+        alone=command.alone,
+        priority=live.state.priority,
+        shard=live.shard.name,
+        workflow=plan.id,
+        path_ms=step.path_ms,
+        semaphores=step.semaphores,
+    )
 
 
 def _returned(reason: Returned, now_ms: int) -> StepReturned:
@@ -246,6 +279,8 @@ def _start(reason: StartItem, now_ms: int) -> Start:
         input_bytes=request.input_bytes,
         extracts=request.extracts,
         tags=request.tags,
+        priority=request.priority,
+        correlation_id=request.correlation_id,
     )
 
 

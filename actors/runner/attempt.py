@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -31,6 +31,12 @@ from .functions import Functions
 from .modules import Modules
 from .objects import read_all
 from .secrets import Scrubber, Secrets
+
+_READ_ONLY: Final = "read-only"
+_COPY_FIRST: Final = (
+    " (arrays and frames that a step gets are shared with other processes: change a copy, as of"
+    " `table.copy()`)"
+)
 
 
 class _Returned(Struct, kw_only=True, omit_defaults=True):
@@ -164,8 +170,15 @@ class Attempts:
             failure = error.failure(code.step_id, at.attempt)
         else:
             failure = failure_of(
-                error, step_id=code.step_id, attempt=at.attempt, stdout=stdout, stderr=stderr
+                error,
+                step_id=code.step_id,
+                attempt=at.attempt,
+                stdout=stdout,
+                stderr=stderr,
+                shipped=self._modules.shipped,
             )
+        if self._saw_blob and isinstance(error, ValueError) and _READ_ONLY in failure.message:
+            failure = msgspec.structs.replace(failure, message=failure.message + _COPY_FIRST)
         if self._scrubber is not None:
             failure = msgspec.structs.replace(
                 failure,

@@ -36,6 +36,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from heliostat.actors.objects.shared import SharedBlobs
 from heliostat.engine.errors import HeliostatError
 from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.values import INLINE_BYTES_MAX, Encoding, Reference, Value, encoder
@@ -135,7 +136,10 @@ class _Result:
 
     def _put(self, encoding: Encoding, content: bytes) -> Reference:
         self._blob_bytes += len(content)
-        return Reference(self._blobs.put(self._namespace, content), encoding, len(content))
+        put = self._blobs.put
+        if encoding != "json" and isinstance(self._blobs, SharedBlobs):
+            put = self._blobs.put_shared
+        return Reference(put(self._namespace, content), encoding, len(content))
 
     def _packed(self, tree: Value) -> bytes:
         try:

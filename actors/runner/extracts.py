@@ -8,21 +8,17 @@ than an evaluation may do, is left out: reading it then fails where it is read, 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from heliostat.engine.expressions import (
-    MISSING,
     EvaluationContext,
-    Expression,
     ExpressionError,
-    Missing,
     Read,
-    parse_expression,
+    leads_outside,
+    of_output,
 )
 from heliostat.engine.values import (
     EXTRACT_BYTES_MAX,
@@ -46,10 +42,10 @@ def extracts(
     value, tree = _unpack(result.packed), _unpack(result.tree)
     found: dict[str, Value] = {}
     for read in reads:
-        if read.path in found or not _leads_outside(read, value):
+        if read.path in found or not leads_outside(read, value):
             continue
         try:
-            part = _expression(read.path).evaluate(EvaluationContext(output=tree))
+            part = of_output(read.path).evaluate(EvaluationContext(output=tree))
         except ExpressionError:
             continue
         if isinstance(part, Reference):
@@ -70,21 +66,3 @@ def _outside(part: Value, put: Callable[[bytes], str]) -> Reference | None:
     except TypeError:  # it holds objects, and a blob may not name blobs
         return None
     return Reference(put(content), "json", len(content))
-
-
-def _leads_outside(read: Read, value: Value) -> bool:
-    asked = False
-
-    def extract(root: tuple[str, ...], path: str) -> Value | Missing:
-        nonlocal asked
-        asked = True
-        return MISSING
-
-    with contextlib.suppress(ExpressionError):
-        _expression(read.path).evaluate(EvaluationContext(output=value, extract=extract))
-    return asked
-
-
-@lru_cache(maxsize=1_000)
-def _expression(path: str) -> Expression:
-    return parse_expression(f"$.output{path[1:]}")

@@ -31,8 +31,14 @@ def failure_of(
     attempt: int,
     stdout: str | None = None,
     stderr: str | None = None,
+    shipped: Path | None = None,
 ) -> Failure:
-    """The error as data. Never raises, whatever the error's own methods do."""
+    """The error as data. Never raises, whatever the error's own methods do.
+
+    Args:
+        shipped: where the modules of the version are unpacked: a traceback names those by their
+            paths in there, for nobody knows the folder.
+    """
     names = tuple(kind.__name__ for kind in type(error).__mro__ if kind is not object)
     if isinstance(error, MemoryError):
         names = (OUT_OF_MEMORY, *names)
@@ -42,7 +48,7 @@ def failure_of(
         mro=names,
         step=step_id,
         attempt=attempt,
-        traceback=None if isinstance(error, BuiltinError) else _traceback(error),
+        traceback=None if isinstance(error, BuiltinError) else _traceback(error, shipped),
         stdout=stdout,
         stderr=stderr,
     )
@@ -56,12 +62,15 @@ def _message(error: BaseException) -> str:
     return _bounded(text, MESSAGE_CHARS_MAX)
 
 
-def _traceback(error: BaseException) -> str | None:
+def _traceback(error: BaseException, shipped: Path | None) -> str | None:
     try:
         told = traceback.TracebackException(
             type(error), error, _users(error.__traceback__), limit=-FRAMES_MAX, compact=True
         )
-        return _bounded("".join(told.format()), TRACEBACK_CHARS_MAX)
+        text = "".join(told.format())
+        if shipped is not None:
+            text = text.replace(f'File "{shipped}/', 'File "')
+        return _bounded(text, TRACEBACK_CHARS_MAX)
     except BaseException as second:  # noqa: BLE001  # a user's __repr__ or __notes__ as well
         return f"<the traceback could not be written: {type(second).__name__}>"
 

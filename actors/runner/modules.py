@@ -56,6 +56,11 @@ class Modules:
             if path not in sys.path:
                 sys.path.insert(0, path)
 
+    @property
+    def shipped(self) -> Path | None:
+        """The folder of the bundle in use."""
+        return None if self._active is None else self._active.folder
+
     def use(self, name: str | None) -> Bundle | None:
         """Make the modules of a bundle importable, in place of those of the one before.
 

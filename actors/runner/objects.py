@@ -6,12 +6,14 @@ Only a runner opens a pickle, and only one that a runner of the same namespace w
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import sys
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from heliostat.actors.objects.shared import Content, SharedBlobs
 from heliostat.engine.journal.protocol import BlobStore
 from heliostat.engine.values import Encoding, Held, Reference, Sealed, Value
 
@@ -82,26 +84,58 @@ def _by_value(value: Any) -> bytes:
 def read(reference: Reference, blobs: BlobStore) -> Any:
     """The value that a reference stands for.
 
+    Where processes share blobs, arrays and frames read the bytes where they lie and are read-only,
+    whether they came by object store or from a file; a client's are its own.
+
     Raises:
         NotFound: the blob is gone.
     """
-    content = blobs.get(reference.blob)
+    shares = isinstance(blobs, SharedBlobs)
+    content = blobs.view(reference) if isinstance(blobs, SharedBlobs) else blobs.get(reference.blob)
     match reference.encoding:
         case "json":
             return msgspec.json.decode(content)
         case "arrow":
             return _table(content)
         case "numpy":
-            import numpy
-
-            return numpy.load(io.BytesIO(content), allow_pickle=False)
+            return _array_within(content) if shares else _array(content)
         case "pandas":
-            return _table(content).to_pandas()
+            # A block for each column: those of numbers without gaps stay where they are.
+            return _table(content).to_pandas(split_blocks=shares)
         case "pickle":
             return pickle.loads(content)
 
 
-def _table(content: bytes) -> Any:
+def _array(content: Content) -> Any:
+    import numpy
+
+    return numpy.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _array_within(content: Content) -> Any:
+    """A NumPy array that reads its numbers where they lie, after the header of its file."""
+    import numpy
+
+    head = io.BytesIO(bytes(memoryview(content)[:_HEAD_BYTES]))
+    version = numpy.lib.format.read_magic(head)
+    read = {
+        (1, 0): numpy.lib.format.read_array_header_1_0,
+        (2, 0): numpy.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None or len(content) <= _HEAD_BYTES:  # a header of its own kind, or a small array
+        array = _array(content)
+        array.flags.writeable = False
+        return array
+    shape, in_columns, kind = read(head)
+    flat = numpy.frombuffer(content, kind, count=math.prod(shape), offset=head.tell())
+    return flat.reshape(shape, order="F" if in_columns else "C")
+
+
+_HEAD_BYTES: Final = 64 * 1024
+"""More than the header of any array but one with thousands of named fields."""
+
+
+def _table(content: Content) -> Any:
     import pyarrow
 
     with pyarrow.ipc.open_stream(pyarrow.py_buffer(content)) as reader:

@@ -11,9 +11,12 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from heliostat.actors.objects.shared import SharedBlobs
+from heliostat.engine.errors import ConfigurationError
 from heliostat.engine.journal.blobs import FileBlobStore
 
 from .attempt import Attempts
+from .connection import Presence
 from .modules import Modules
 from .runner import Runner
 from .secrets import Secrets
@@ -24,22 +27,22 @@ _log = logging.getLogger(__name__)
 
 
 class RunnerProcess:
-    """A runner and its socket."""
+    """A runner and its socket; `called.py` adds the way by Ray calls."""
 
     def __init__(self, settings: RunnerSettings) -> None:
         self._settings = settings
-        blobs = FileBlobStore(Path(settings.blobs))
+        blobs = SharedBlobs(FileBlobStore(Path(settings.blobs)), settings.objects)
         modules = Modules(blobs, settings.scratch_path, settings.code)
         secrets = Secrets(Path(settings.secrets_file) if settings.secrets_file else None)
         attempts = Attempts(runner=settings.name, blobs=blobs, modules=modules, secrets=secrets)
-        self._runner = Runner(attempts)
-        self._service = Service(settings, self._runner, on_orphaned=self._orphaned)
+        self.runner, self.present = Runner(attempts), Presence()
+        self._service = Service(settings, self.runner, self.present, on_orphaned=self._orphaned)
 
     def run(self) -> NoReturn:
         """Make attempts in this thread until told to leave, then end the process."""
         _stand_back(self._settings)
         self._service.start()
-        self._runner.run()
+        self.runner.run()
         self._exit()
 
     def run_in_background(self) -> None:
@@ -49,7 +52,7 @@ class RunnerProcess:
     def _run_or_exit(self) -> None:
         try:
             self.run()
-        except OSError:
+        except (OSError, ConfigurationError):
             _log.exception("runner %s cannot listen", self._settings.name)
             self._exit()
 

@@ -3,10 +3,12 @@
 Rules:
 1. One executor thread runs user code. Nothing else does, so an attempt never shares the process.
 2. A report is kept from the attempt's end until it is acknowledged, whoever is connected meanwhile,
-   and goes to every connection that has greeted (`service.py`): usually the one host of this node,
-   after a take-over the new one, which acknowledges what it stored.
-3. What was not begun is nobody's yet: it is given back when asked, and whenever a host greets. A
-   queue therefore never outlives the host that filled it.
+   and goes to every connection that has greeted (`connection.py`): usually the one host that made
+   this runner, its *feeder*; for a while after a take-over others too, which only listen and
+   acknowledge what they stored.
+3. What was not begun is nobody's yet. It is given back when asked, and when its feeder greets anew:
+   a queue never outlives the process that filled it. A listener takes nothing from a living feeder
+   but what it claimed: attempts of shards that are its own are not begun for another host.
 4. Reports are sent in batches while quick steps follow each other, and at once when nothing waits
    or a step took its time. Whoever hears from a host sends what is pending, so that a report waits
    behind a slow step no longer than the host's patience.
@@ -27,7 +29,9 @@ from msgspec import Struct
 
 from heliostat.actors.dispatch.frames import (
     AttemptKey,
+    Disowned,
     FrameError,
+    Hello,
     Item,
     Progress,
     RawResults,
@@ -36,7 +40,7 @@ from heliostat.actors.dispatch.frames import (
     frame,
 )
 from heliostat.actors.dispatch.protocol import StepCode
-from heliostat.engine.identity import Address, ExecutionKey
+from heliostat.engine.identity import Address, ExecutionKey, shard_of
 
 from .attempt import Attempts, Ended
 from .current import Current
@@ -60,6 +64,15 @@ class Listener(Protocol):
     def send_lossy(self, data: bytes) -> None:
         """Send, unless that would mean to wait."""
         ...
+
+
+class Greeted(Struct, frozen=True):
+    """What a host is told that greets."""
+
+    held: list[tuple[AttemptKey, Ended]]
+    running: Running | None
+    fed: bool
+    leaving: bool
 
 
 class _Started(Struct, frozen=True):
@@ -86,7 +99,11 @@ class Runner:
         self._pending: list[Ended] = []
         self._pending_us = 0
         self._listeners: tuple[Listener, ...] = ()
+        self._feeder: Listener | None = None
+        self._owners: dict[str, str] = {}  # incarnations by shard, as greetings named them
+        self._shard_count = 0
         self._leaving = False
+        self._idle_since = time.monotonic()
         self._progress = ProgressLimit()
 
     # the executor thread
@@ -104,6 +121,7 @@ class Runner:
                     flush = self._pending_us >= BATCH_US_MAX
                     flush = flush or len(self._pending) >= BATCH_RESULTS_MAX
                 else:
+                    self._idle_since = time.monotonic()
                     flush = bool(self._pending)
                     if self._leaving and not flush and not self._held:
                         return
@@ -148,30 +166,45 @@ class Runner:
                 for listener in listeners:
                     listener.send(data)
 
-    def greet(self, listener: Listener) -> tuple[list[tuple[AttemptKey, Ended]], Running | None]:
-        """Add a listener: what is held, and what runs. Gives back what was not begun.
+    def greet(self, listener: Listener, hello: Hello) -> Greeted:
+        """Add a listener: what is held, and what runs; what becomes of the queue is rule 3.
 
         It may greet again, to hear again what it did not acknowledge.
         """
         with self._lock:
-            given_back = list(self._queue)
             others = tuple(other for other in self._listeners if other is not listener)
-            self._queue.clear()
             self._listeners = (*others, listener)
+            for shard in hello.shards:
+                self._owners[shard] = hello.incarnation
+            self._shard_count = hello.shard_count or self._shard_count
+            feeder = self._feeder
+            if hello.feeds or feeder is None or feeder is listener:
+                taken = list(self._queue)
+            else:
+                claimed, count = frozenset(hello.shards), self._shard_count
+                taken = [
+                    each for each in self._queue if count and shard_of(each[0], count) in claimed
+                ]
+            for attempt in taken:
+                del self._queue[attempt]
+            if hello.feeds:
+                self._feeder = listener
             held, started = list(self._held.items()), self._started
             running = None
             if started is not None:
                 running = Running(started.key, started.at, started.at_ms, started.code.timeout_ms)
-        if given_back:
-            for other in others:
-                other.send(frame(Withdrawn(given_back)))
-        return held, running
+            greeted = Greeted(held, running, self._feeder is not None, self._leaving)
+        if taken and feeder is not None and feeder is not listener:
+            feeder.send(frame(Withdrawn(taken) if hello.feeds else Disowned(taken)))
+        return greeted
 
     def forget(self, listener: Listener) -> bool:
         """Its connection is gone; whether it was a listener."""
         with self._lock:
             known = listener in self._listeners
             self._listeners = tuple(other for other in self._listeners if other is not listener)
+            if self._feeder is listener:
+                self._feeder = None
         return known
 
     def learn(self, codes: Iterable[StepCode]) -> None:
@@ -179,24 +212,33 @@ class Runner:
         with self._lock:
             self._codes.update((code.key, code) for code in codes)
 
-    def add(self, items: Sequence[Item]) -> None:
-        """Queue attempts. One that is here already is not made twice.
+    def add(self, items: Sequence[Item], incarnation: str) -> list[AttemptKey]:
+        """Queue attempts of a host. One that is here already is not made twice.
+
+        Returns those that are not made at all, since another host claimed their shards.
 
         Raises:
             FrameError: a step that was never told of.
         """
+        disowned: list[AttemptKey] = []
         with self._lock:
-            started = self._started
+            started, owners = self._started, self._owners
             for item in items:
                 key = (item.key, item.at)
                 if item.code not in self._codes:
                     raise FrameError(f"work of the step {item.code!r} came before its code")
+                if owners and self._shard_count:  # 0: the deployment has one host, at a time
+                    owner = owners.get(shard_of(item.key, self._shard_count), incarnation)
+                    if owner != incarnation:
+                        disowned.append(key)
+                        continue
                 held = self._held.get(key)
                 if held is not None:
                     self._pending.append(held)
                 elif started is None or (started.key, started.at) != key:
                     self._queue[key] = item
             self._wake_up()
+        return disowned
 
     def withdraw(self) -> list[AttemptKey]:
         """Give back what was not begun."""
@@ -232,6 +274,14 @@ class Runner:
         with self._lock:
             self._leaving = True
             self._wake_up()
+
+    @property
+    def lingering_s(self) -> float:
+        """For how long it would have left, but for reports that nobody acknowledged."""
+        with self._lock:
+            if not self._leaving or self._queue or self._started is not None:
+                return 0.0
+            return time.monotonic() - self._idle_since
 
     def _wake_up(self) -> None:
         if self._wake.locked():  # only ever released under the other lock

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from heliostat.actors.objects.keeper import ObjectsSettings
+
 ORPHAN_MS: Final = 600_000
 """Without an owner for this long a runner exits: a deployment that went away leaves no process."""
 
@@ -24,6 +26,9 @@ class RunnerSettings(Struct, frozen=True, kw_only=True):
     deployment: str
     socket: str
     blobs: str  # the folder of the file blob store
+    node: str = ""  # Ray's id of where it runs
+    cpus: float = 0.0  # reserved in Ray's accounting
+    objects: ObjectsSettings | None = None  # None: large values pass as files
     code: tuple[str, ...] = ()  # folders to import users' modules from, first one first
     secrets_file: str | None = None  # of those that the environment does not have
     scratch: str | None = None  # unpacked code bundles; None: beside the socket
