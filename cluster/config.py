@@ -17,18 +17,26 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
+from heliostat.actors import journals
 from heliostat.actors.runner.secrets import VARIABLE_PREFIX as SECRETS_PREFIX
 from heliostat.engine.calendars import Calendar, CalendarError, read_calendar
 from heliostat.engine.errors import ConfigurationError
+from heliostat.engine.expressions.time import parse_duration
 
 FILE_NAME: Final = "heliostat.toml"
 ENVIRONMENT_PREFIX: Final = "HELIOSTAT_"
 _CONFIG_VARIABLE: Final = "HELIOSTAT_CONFIG"
+_NO_SETTINGS: Final = (_CONFIG_VARIABLE, "HELIOSTAT_SERVER")
+"""Where the settings are, and which deployment the command line works with."""
+
+DAY_MS: Final = 86_400_000
+DURATION_MS_MIN: Final = 1_000
+"""Of a retention: below it an execution would be gone before its client has read the end."""
 
 Bound = Annotated[int, Meta(ge=1, le=86_400_000)]
 
@@ -38,6 +46,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     data_dir: Path = Path(".heliostat")
     """Where the journal, the blobs and the record of the running deployment are."""
+    journal: str | None = None
+    """The URL of a PostgreSQL database, for several hosts; absent, SQLite in the data directory."""
     code: Path = Path()
     """Where runners find modules that are not shipped with a definition."""
     secrets_file: Path | None = None
@@ -47,17 +57,50 @@ class Configuration(Struct, frozen=True, kw_only=True):
     ray_address: str | None = None
     """A Ray cluster that somebody else started, as `host:port`; absent, heliostat starts one."""
     hosts: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Execution hosts; a SQLite journal is written by one."""
+    """Execution hosts; a SQLite journal is written by one, several share one on PostgreSQL."""
     runners: Annotated[int, Meta(ge=0, le=1_024)] = 0
     """Warm runners; 0 takes one less than the node has CPUs, and at least one."""
+    retention: int | None = None
+    """Milliseconds after their end in which executions are kept; None: for ever."""
+    bus_retention: int = DAY_MS
+    """Milliseconds in which published events are kept."""
+    dedicated_spares: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Actors kept ready for executions of definitions with `isolation: dedicated`."""
+    objects_bytes: Annotated[int, Meta(ge=0)] | None = None
+    """Of Ray's object store, for values between steps; None: a fifth of a node's, 0: none."""
+    semaphores: Mapping[
+        Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=1, le=1_000_000)]
+    ] = {}
+    """Semaphores of the deployment: how many of each its steps may hold at a time."""
+    autoscaling: bool = False
+    """Whether Ray adds nodes on demand: what no node can run then waits for one."""
     dashboard: bool = False
     """Start Ray's dashboard too; it costs some seconds and 200 MB."""
+    http: bool = True
+    """Whether `up` opens the HTTP door too."""
+    http_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """The address that it listens on."""
+    http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    """Its port; 0 takes a free one."""
+    http_replicas: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Processes that answer requests."""
+    http_replicas_max: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """How many of them there are under load; None: no more than without."""
+    verification: Literal["error", "warn", "off"] = "warn"
+    """What registering does with what a proof finds: refuse it, tell it, or not prove."""
+    verification_ms: Bound = 100
+    """How long one exploration of such a proof may take."""
     up_timeout_ms: Bound = 120_000
     """How long `up` and an embedded `connect` wait for the deployment to answer."""
     drain_timeout_ms: Bound = 10_000
     """How long `down` lets running attempts report before it stops them."""
     call_timeout_ms: Bound = 30_000
     """How long a client repeats a call that no host answers, before it says so."""
+
+    @property
+    def journal_name(self) -> str:
+        """Where the journal is, as `actors/journals.py` names it; may hold a password."""
+        return self.journal or journals.SQLITE
 
     @property
     def journal_path(self) -> Path:
@@ -68,6 +111,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
     def blobs_path(self) -> Path:
         """The folder of the blobs."""
         return self.data_dir / "blobs"
+
+    def __repr__(self) -> str:
+        return journals.shown_in(self, self.journal)
 
 
 KEYS: Final[tuple[str, ...]] = Configuration.__struct_fields__
@@ -141,7 +187,7 @@ def _from_environment(environment: Mapping[str, str], directory: Path) -> dict[s
     names = {ENVIRONMENT_PREFIX + key.upper(): key for key in KEYS}
     values = {}
     for name, text in sorted(environment.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name == _CONFIG_VARIABLE:
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _NO_SETTINGS:
             continue
         if name.startswith(SECRETS_PREFIX):
             continue
@@ -188,10 +234,16 @@ _TYPES: Final = get_type_hints(Configuration, include_extras=True)
 
 def _convert(key: str, value: Any, *, source: str, directory: Path) -> Any:
     """The typed value; text is read as the key's type, since variables and flags are text."""
-    if key in ("ray_address", "secrets_file") and value == "":
+    if key in ("journal", "ray_address", "secrets_file") and value == "":
         return None
+    if key == "journal":
+        return _journal(value, source=source)
+    if key in ("retention", "bus_retention"):
+        return _duration(key, value, source=source)
     if key == "calendars":
         return _calendars(value, source=source)
+    if key == "semaphores" and isinstance(value, str):
+        value = _table(key, value, source=source, example='{"llm": 4}')
     try:
         if _TYPES[key] in (Path, Path | None):
             return directory / Path(msgspec.convert(str(value), Annotated[str, Meta(min_length=1)]))
@@ -201,6 +253,32 @@ def _convert(key: str, value: Any, *, source: str, directory: Path) -> Any:
             f"{key} = {value!r} from {source} cannot be used: {_lowered(str(error))}; "
             f"see {key} in docs/configuration.md"
         ) from error
+
+
+def _journal(value: Any, *, source: str) -> str:
+    """A URL, which no error shows the password of."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"journal from {source} is no text; give a PostgreSQL URL")
+    try:
+        return journals.checked(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error.message} (from {source})") from None
+
+
+def _duration(key: str, value: Any, *, source: str) -> int | None:
+    """Milliseconds, of a text as definitions have it; nothing stands for the default."""
+    if value == "":
+        return None if key == "retention" else DAY_MS
+    try:
+        ms = parse_duration(value if isinstance(value, str) else str(value))
+        if ms < DURATION_MS_MIN:
+            raise ValueError("it must be a second at least")
+    except ValueError as error:
+        raise ConfigurationError(
+            f'{key} = {value!r} from {source} cannot be used: {error}; write it as "30d" or '
+            f'"12h", see {key} in docs/configuration.md'
+        ) from None
+    return ms
 
 
 def _calendars(value: Any, *, source: str) -> dict[str, Calendar]:
@@ -223,6 +301,16 @@ def _calendars(value: Any, *, source: str) -> dict[str, Calendar]:
         raise ConfigurationError(f"calendars from {source}: {error}") from error
 
 
+def _table(key: str, text: str, *, source: str, example: str) -> Any:
+    """What is a table in a file, as JSON in a variable."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(
+            f"{key} from {source} is no JSON ({error}); write {example}, or a table in a file"
+        ) from error
+
+
 def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
 
@@ -240,9 +328,9 @@ def _check_known(name: str, *, source: str, given: Iterable[str]) -> None:
 
 def _check_together(configuration: Configuration) -> None:
     """What no single value shows."""
-    if configuration.hosts > 1:
+    if configuration.hosts > 1 and not journals.is_shared(configuration.journal_name):
         raise ConfigurationError(
             f"hosts = {configuration.hosts}, but a SQLite journal is written by one host; "
-            f"several hosts need the PostgreSQL journal, which this version does not have yet: "
-            f"set hosts = 1"
+            f'several hosts share one on PostgreSQL: set journal = "postgresql://…", or set '
+            f"hosts = 1"
         )

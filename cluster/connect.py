@@ -13,11 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
+from heliostat.actors import names
 from heliostat.actors.client.client import Client
 from heliostat.actors.client.hosts import Hosts
+from heliostat.actors.client.opening import ray_client
+from heliostat.actors.client.proving import Proving
+from heliostat.actors.wanted import want_hosts
 from heliostat.cluster import parts
 from heliostat.cluster.config import Configuration, load_configuration
-from heliostat.cluster.deployment import new_record, settings_of
+from heliostat.cluster.deployment import new_record, refuse_second, settings_of
 from heliostat.cluster.ray_connection import connect_ray, own_address, start_ray_here
 from heliostat.cluster.ray_node import stop_ray
 from heliostat.cluster.record import (
@@ -32,6 +36,7 @@ from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import HeliostatError, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.blobs import FileBlobStore
+from heliostat.verify.prover import Prover
 
 _CLOSE_DRAIN_MS: Final = 1_000
 """How long closing an embedded deployment lets attempts report; the others are made again."""
@@ -122,6 +127,12 @@ def code_path(
     return (*own, configuration.code)
 
 
+def proving(configuration: Configuration) -> Proving:
+    """How definitions are proved when they are registered."""
+    prover = Prover(time_max_ms=configuration.verification_ms)
+    return Proving(prover, configuration.verification)
+
+
 def known_calendars(configuration: Configuration, record: DeploymentRecord) -> dict[str, Calendar]:
     """Those of this process's configuration, and others that the deployment came up with."""
     return {**record.calendars, **configuration.calendars}
@@ -130,22 +141,24 @@ def known_calendars(configuration: Configuration, record: DeploymentRecord) -> d
 def _start(
     configuration: Configuration, earlier: DeploymentRecord | None
 ) -> tuple[DeploymentRecord, Callable[[], None]]:
+    refuse_second(configuration)
     record = new_record(configuration, earlier, embedded=True)
     address = configuration.ray_address or own_address()
     if address is None:
         ray, release = start_ray_here(
             configuration.data_dir,
-            resources={record.node_resource: 1.0},
+            resources={names.node_resource(record.deployment_id): 1.0},
             dashboard=configuration.dashboard,
         )
     else:
         ray, release = RayRecord(address=address, owned=False), connect_ray(address, ours=False)
     try:
         record = msgspec.structs.replace(
-            record, ray=ray, node_resource=parts.resource_here(record.node_resource, ours=ray.owned)
+            record, ray=ray, node_resource=parts.pinned_by(record, ours=ray.owned)
         )
         write_record(configuration.data_dir, record)
         settings = settings_of(configuration, record)
+        want_hosts(configuration.data_dir, settings.hosts)
         parts.ensure(settings)
         parts.await_hosts(settings, timeout_ms=configuration.up_timeout_ms)
     except BaseException:
@@ -181,15 +194,17 @@ def _client(
     hosts = Hosts(
         deployment=record.deployment_id,
         generation=record.generation,
-        hosts=configuration.hosts,
+        hosts=record.hosts,
         call_timeout_ms=configuration.call_timeout_ms,
     )
-    return Client(
+    return ray_client(
         hosts=hosts,
         blobs=FileBlobStore(configuration.blobs_path),
         namespace=namespace,
         code_path=code_path(configuration, record),
         calendars=known_calendars(configuration, record),
+        semaphores=record.semaphores,
+        proving=proving(configuration),
         embedded=embedded,
         close=close,
     )

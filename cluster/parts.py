@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 from heliostat.actors import names
 from heliostat.actors.client.hosts import Hosts
 from heliostat.actors.host.questions import DrainRequest, HostInfo
 from heliostat.actors.settings import Settings
+from heliostat.cluster.record import DeploymentRecord
 from heliostat.engine.errors import Unreachable
 
 _LOOK_S: Final = 0.05
@@ -17,7 +20,7 @@ _ANSWER_S: Final = 5.0
 """How long one host may take to say what it is doing; it answers without the journal."""
 _LAST_S: Final = 1.0
 """What it gets when the bound is nearly over: why it is not ready is worth that much."""
-_STOP_S: Final = 10.0
+STOP_MS: Final = 10_000
 """How long a host may take to close when it has waited for its attempts."""
 _TROUBLE_S: Final = 15.0
 """A host that cannot open its journal for this long will not by itself: the lock of a host that was
@@ -27,10 +30,12 @@ just killed, or a commit it left behind, take far less."""
 def ensure(settings: Settings) -> None:
     """Create what is missing; returns before it answers."""
     from heliostat.actors import remote
+    from heliostat.actors.scheduler.handle import create_scheduler
 
     for index in range(settings.hosts):
         remote.create_host(settings, index)
     remote.create_supervisor(settings)
+    create_scheduler(settings)
 
 
 def await_hosts(settings: Settings, *, timeout_ms: int) -> None:
@@ -39,13 +44,12 @@ def await_hosts(settings: Settings, *, timeout_ms: int) -> None:
     Raises:
         Unreachable: one did not within the bound, with what it says of itself.
     """
-    for index in range(settings.hosts):
-        _await_host(settings, index, timeout_ms / 1_000)
+    with calling(settings, timeout_ms=timeout_ms) as hosts:
+        for index in range(settings.hosts):
+            _await_host(hosts, settings.host_name(index), timeout_ms / 1_000)
 
 
-def _await_host(settings: Settings, index: int, timeout_s: float) -> None:
-    hosts = hosts_of(settings, timeout_ms=int(timeout_s * 1_000))
-    host = settings.host_name(index)
+def _await_host(hosts: Hosts, host: str, timeout_s: float) -> None:
     end_at = time.monotonic() + timeout_s
     troubled_since: float | None = None
     while True:
@@ -65,25 +69,55 @@ def _await_host(settings: Settings, index: int, timeout_s: float) -> None:
 
 def drain(settings: Settings, *, wait_ms: int) -> bool:
     """Have every host give up its shards; whether every attempt had reported by then."""
-    bound_s = wait_ms / 1_000 + _STOP_S
-    hosts = hosts_of(settings, timeout_ms=int(bound_s * 1_000))
-    drained = True
-    for index in range(settings.hosts):
+    bound_s = (wait_ms + STOP_MS) / 1_000
+    with calling(settings, timeout_ms=int(bound_s * 1_000)) as hosts:
+        drained = _drain_carriers(hosts, settings, wait_ms)
+        # All at once: shards are not to be taken over by hosts that are next.
         request = DrainRequest(wait_ms=wait_ms)
-        host = settings.host_name(index)
-        info = hosts.call(host, "drain", request, HostInfo, answer_s=bound_s)
-        drained = drained and info.state == "stopped" and info.resident == info.idle
+
+        def drain_host(index: int) -> HostInfo:
+            name = settings.host_name(index)
+            return hosts.call(name, "drain", request, HostInfo, answer_s=bound_s)
+
+        if settings.hosts == 1:  # here: at the exit of a process, no thread begins any more
+            infos = [drain_host(0)]
+        else:
+            with ThreadPoolExecutor(settings.hosts) as pool:
+                infos = list(pool.map(drain_host, range(settings.hosts)))
+    stopped = all(info.state == "stopped" and info.resident == info.idle for info in infos)
+    return drained and stopped
+
+
+def _drain_carriers(hosts: Hosts, settings: Settings, wait_ms: int) -> bool:
+    """Those of dedicated executions first: on SQLite they need the host to store what they have."""
+    request, drained = DrainRequest(wait_ms=wait_ms), True
+    for name in _carriers(settings):
+        with suppress(Unreachable):  # it has ended meanwhile, or is made again with the others
+            info = hosts.call(name, "drain", request, HostInfo, timeout_s=_ANSWER_S + wait_ms / 1e3)
+            drained = drained and info.resident == info.idle
     return drained
 
 
-def hosts_of(settings: Settings, *, timeout_ms: int) -> Hosts:
-    """Calls to the deployment's hosts."""
-    return Hosts(
+def _carriers(settings: Settings) -> list[str]:
+    """The names of the actors of dedicated executions, and of spare ones."""
+    import ray
+
+    prefix = names.prefix(settings.deployment, settings.generation)
+    found = [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
+    return [name for name in found if name.startswith(f"{prefix}/") and names.is_dedicated(name)]
+
+
+@contextmanager
+def calling(settings: Settings, *, timeout_ms: int) -> Iterator[Hosts]:
+    """Calls to the deployment's hosts; what is kept open for them is closed at the end."""
+    hosts = Hosts(
         deployment=settings.deployment,
         generation=settings.generation,
         hosts=settings.hosts,
         call_timeout_ms=timeout_ms,
     )
+    with closing(hosts):
+        yield hosts
 
 
 def kill(settings: Settings) -> None:
@@ -100,10 +134,16 @@ def kill(settings: Settings) -> None:
                 ray.kill(found, no_restart=True)
 
 
-def resource_here(name: str, *, ours: bool) -> str:
-    """The custom resource that pins actors to this machine's node."""
+def pinned_by(record: DeploymentRecord, *, ours: bool) -> str | None:
+    """The custom resource that pins actors to a node; None where they may be on any.
+
+    A SQLite journal is a file of this machine's. One on PostgreSQL is reached from all nodes of
+    somebody else's Ray, and a Ray of our own has one node.
+    """
     if ours:
-        return name
+        return record.node_resource
+    if record.journal is not None:
+        return None
     import ray
 
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's

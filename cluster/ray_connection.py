@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.actors.names import NAMESPACE
 from heliostat.cluster.processes import descendants, identify
@@ -130,16 +131,43 @@ def start_ray_here(
     return record, _uses.release
 
 
+_LOOK_S: Final = 5.0
+"""How long an address may take to be connected to; Ray itself tries for 40 s where nobody is."""
+
 _FAILURES = (ConnectionError, RuntimeError, TimeoutError, ValueError)
 """What `ray.init` raises when there is no Ray, or it cannot start."""
 
 
 def _check_same(connected_to: str, address: str) -> None:
-    if connected_to != address:
-        raise Unreachable(
-            f"this process is connected to the Ray at {connected_to}, the deployment runs on the "
-            f"one at {address}; a process has one Ray: call `ray.shutdown()` first"
-        )
+    if connected_to == address or _cluster_id() == _cluster_id_at(address):
+        return
+    raise Unreachable(
+        f"this process is connected to the Ray at {connected_to}, the deployment runs on the "
+        f"one at {address}; a process has one Ray: call `ray.shutdown()` first"
+    )
+
+
+def _cluster_id() -> str:
+    """Ray's own id of the cluster that this process is connected to."""
+    from ray._private.worker import global_worker
+
+    id: str = global_worker.gcs_client.cluster_id.hex()  # type: ignore[attr-defined]  # set later
+    return id
+
+
+def _cluster_id_at(address: str) -> str | None:
+    """The id of the cluster that answers there, or None. One cluster has several addresses: nodes
+    know their head by the name of a service, by its address on one network or on another."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+    from ray.exceptions import RayError
+
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_LOOK_S).close()
+        id: str = GcsClient(address=address).cluster_id.hex()
+    except (*_FAILURES, OSError, RayError):
+        return None
+    return id
 
 
 def _init(**options: Any) -> Any:

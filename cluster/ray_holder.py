@@ -35,6 +35,7 @@ class HolderOrder(Struct, frozen=True, kw_only=True):
     temp_dir: str
     dashboard: bool
     resources: dict[str, float]
+    environment: dict[str, str] = {}  # for Ray and everything that it starts
 
 
 class HolderAnswer(Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class HolderAnswer(Struct, frozen=True, kw_only=True):
     dashboard: str | None = None
     processes: tuple[Process, ...] = ()
     error: str | None = None
+    gave_up: bool = False  # said by the starter: Ray began, and ended by itself
 
 
 def main() -> None:
@@ -63,6 +65,7 @@ def main() -> None:
 
 def _start(order: HolderOrder) -> HolderAnswer:
     prepare_loopback()
+    os.environ.update(order.environment)
     import ray
 
     try:

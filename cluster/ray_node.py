@@ -12,14 +12,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from heliostat.cluster.processes import descendants, end, identify, is_alive
-from heliostat.cluster.ray_holder import HolderAnswer, HolderOrder
+from heliostat.cluster.processes import Process, descendants, end, identify, is_alive, name_of
+from heliostat.cluster.ray_holder import CORE, HolderAnswer, HolderOrder
 from heliostat.cluster.record import RayRecord
 from heliostat.engine.errors import Unreachable
 
@@ -33,6 +34,12 @@ _STOP_GRACE_MS: Final = 10_000
 _LEFT_GRACE_MS: Final = 500
 """For those that outlived Ray's shutdown: agents and workers, which keep nothing."""
 
+_STARTS: Final = 2
+"""How often Ray is started when it gives up."""
+
+_LOOK_MS: Final = 500
+"""Between two looks at whether a Ray that starts is still there."""
+
 _SESSIONS_KEPT: Final = 3
 """Log folders of earlier starts, for whoever looks for what went wrong."""
 
@@ -42,28 +49,68 @@ def start_ray(
     *,
     resources: Mapping[str, float],
     dashboard: bool,
+    environment: Mapping[str, str],
     timeout_ms: int,
     starting: Callable[[RayRecord], None],
 ) -> RayRecord:
     """Start a Ray of our own in the background; it outlives this process.
 
     Args:
+        environment: For Ray and everything that it starts.
         starting: Is given the holder as soon as it runs, so that it can be found after a crash.
+
+    On a machine without a CPU to spare, Ray gives up while it starts (its raylet waits some seconds
+    for its agents), and the process that started it learns of that only when its own patience ends.
+    So that is looked for here, and Ray is started once more.
 
     Raises:
         Unreachable: Ray did not start within the bound, or could not; nothing is left running.
     """
+    end_at = time.monotonic() + timeout_ms / 1_000
     temp_dir = ray_temp_dir(data_dir)
-    log = data_dir / "ray.log"
-    answer_from, pipe = os.pipe()
     order = HolderOrder(
-        pipe=pipe, temp_dir=str(temp_dir), dashboard=dashboard, resources=dict(resources)
+        pipe=-1,
+        temp_dir=str(temp_dir),
+        dashboard=dashboard,
+        resources=dict(resources),
+        environment=dict(environment),
     )
-    command = [sys.executable, "-m", "heliostat.cluster.ray_holder"]
+    log = data_dir / "ray.log"
+    left = _STARTS
+    while True:
+        left -= 1
+        answer, holder = _start_once(order, log, end_at=end_at, starting=starting)
+        if answer.error is None:
+            return RayRecord(
+                address=answer.address,
+                holder=holder,
+                processes=answer.processes,
+                dashboard=answer.dashboard,
+                temp_dir=str(temp_dir),
+            )
+        if holder is not None:
+            end([*descendants(holder), holder], grace_ms=_STOP_GRACE_MS)
+        if not answer.gave_up or not left:
+            break
+    raise Unreachable(
+        f"Ray did not start: {answer.error}; its output is in {log}, its logs are in "
+        f"{temp_dir}/session_latest/logs"
+    )
+
+
+def _start_once(
+    order: HolderOrder, log: Path, *, end_at: float, starting: Callable[[RayRecord], None]
+) -> tuple[HolderAnswer, Process | None]:
+    """A holder, and what it says of its Ray."""
+    answer_from, pipe = os.pipe()
+    order = msgspec.structs.replace(order, pipe=pipe)
     try:
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                [*command, msgspec.json.encode(order).decode()],
+                [
+                    *(sys.executable, "-m", "heliostat.cluster.ray_holder"),
+                    msgspec.json.encode(order).decode(),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -74,33 +121,29 @@ def start_ray(
     finally:
         os.close(pipe)
     popen.returncode = 0  # it is to outlive us: nobody waits for it
-    holder = identify(popen.pid)
     try:
-        answer = HolderAnswer(error="it ended at once")
-        if holder is not None:
-            starting(RayRecord(holder=holder, temp_dir=str(temp_dir)))
-            answer = _read_answer(answer_from, timeout_ms=timeout_ms)
+        holder = identify(popen.pid)
+        if holder is None:
+            return HolderAnswer(error="it ended at once"), None
+        starting(RayRecord(holder=holder, temp_dir=order.temp_dir))
+        return _read_answer(answer_from, holder, end_at=end_at), holder
     finally:
         os.close(answer_from)
-    if answer.error is not None or holder is None:
-        if holder is not None:
-            end([*descendants(holder), holder], grace_ms=_STOP_GRACE_MS)
-        raise Unreachable(f"Ray did not start: {answer.error}; its output is in {log}")
-    return RayRecord(
-        address=answer.address,
-        holder=holder,
-        processes=answer.processes,
-        dashboard=answer.dashboard,
-        temp_dir=str(temp_dir),
-    )
 
 
-def _read_answer(file: int, *, timeout_ms: int) -> HolderAnswer:
+def _read_answer(file: int, holder: Process, *, end_at: float) -> HolderAnswer:
     """One JSON text, then the end of the file; the holder writes it at once."""
     poll = select.poll()
     poll.register(file, select.POLLIN)
-    if not poll.poll(timeout_ms):
-        return HolderAnswer(error=f"no answer within {timeout_ms / 1_000:g} s")
+    core: dict[Process, str] = {}
+    begun = time.monotonic()
+    while not poll.poll(_LOOK_MS):
+        core |= {each: name for each in descendants(holder) if (name := name_of(each)) in CORE}
+        gone = [name for each, name in core.items() if not is_alive(each)]
+        if gone:
+            return HolderAnswer(error=f"its {gone[0]} ended while it started", gave_up=True)
+        if time.monotonic() >= end_at:
+            return HolderAnswer(error=f"no answer within {end_at - begun:.0f} s")
     content = b""
     while chunk := os.read(file, 65_536):
         content += chunk

@@ -6,57 +6,81 @@ What a client saw can always be read here, since hosts answer after their commit
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
+
+from msgspec import Struct
 
 from heliostat.actors.host.api import Ended, TaskInfo, TaskInfos, TaskRequest
 from heliostat.actors.host.execution import fold_stored
 from heliostat.actors.host.plans import JournalPlans
+from heliostat.actors.host.processes import is_running
 from heliostat.actors.host.rendering import render
 from heliostat.actors.host.streams import end_of
 from heliostat.actors.host.tasks import Tasks
+from heliostat.actors.journals import JournalReader, open_reader
 from heliostat.cluster.config import Configuration
+from heliostat.cluster.record import read_record
 from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.errors import NotFound, Unreachable
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import (
+    DefinitionPage,
+    DefinitionQuery,
+    DefinitionRow,
     ExecutionPage,
     ExecutionQuery,
     ExecutionRow,
     Journal,
     JournalInfo,
+    OwnerRow,
     TaskQuery,
 )
-from heliostat.engine.journal.sqlite import SqliteReader, open_sqlite_readonly
 from heliostat.engine.kernel.codec import decode_event
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.plan.plan import Plan
 
 _T = TypeVar("_T")
+_Other = TypeVar("_Other")
 
 _PLANS = 10
 """A command reads of a few definitions at most."""
 
 _PAGE = 1_000
 
+_BEATS_S: Final = 1.5
+"""Hosts that live beat twice a second, or more slowly when they are busy."""
+
 
 class View:
     """One execution as its journal tells it."""
 
     def __init__(self, row: ExecutionRow, plan: Plan, state: ExecutionState) -> None:
-        self.row, self._plan, self.state = row, plan, state
+        self.row, self.plan, self.state = row, plan, state
 
     @property
     def ended(self) -> Ended | None:
         """Its end; None while it goes on."""
-        return end_of(self.row.key, self.state) if self.state.ended else None
+        return end_of(self.row.key, self.state, self.plan) if self.state.ended else None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether an attempt of it may be waiting for capacity: the journal cannot tell."""
+        steps = self.plan.steps
+        return any(
+            visit.phase == "running"
+            and (activity := steps[visit.step].activity) is not None
+            and (activity.resources.any or bool(steps[visit.step].semaphores))
+            for scope in self.state.scopes.values()
+            for visit in scope.active.values()
+        )
 
     def active(self, limit: int = 100) -> list[dict[str, Any]]:
         """The visits that are open, by step."""
         return [
             {
-                "step": self._plan.steps[visit.step].id,
+                "step": self.plan.steps[visit.step].id,
                 "scope": scope.number,
                 "visit": visit.visit,
                 "attempt": visit.attempt,
@@ -67,22 +91,41 @@ class View:
         ][:limit]
 
 
-def journal_info(path: Path) -> JournalInfo | None:
+def journal_info(configuration: Configuration) -> JournalInfo | None:
     """What a journal says about itself; None where there is none yet."""
-    if not path.exists():
-        return None
 
-    async def read(reader: SqliteReader) -> JournalInfo:
+    async def read(reader: JournalReader) -> JournalInfo:
         return reader.info
 
-    return _reading(path, read)
+    # It is asked before hosts bring an earlier format up to date.
+    return _reading(configuration, read, absent=None, older=True)
 
 
 def read_counts(configuration: Configuration) -> Mapping[str, int]:
     """Executions by status, of all namespaces; empty where there is no journal."""
-    if not configuration.journal_path.exists():
-        return {}
-    return _reading(configuration.journal_path, lambda reader: reader.count_executions())
+    return _reading(configuration, lambda reader: reader.count_executions(), absent={})
+
+
+def beating_owners(configuration: Configuration) -> list[OwnerRow]:
+    """Who writes the journal at this moment: owners whose rows move. Takes a beat or two where
+    there may be some, and no time where there are none."""
+
+    async def read(reader: JournalReader) -> list[OwnerRow]:
+        before = {
+            owner.incarnation: owner.beat_at_ms
+            for owner in await reader.owners()
+            if owner.node != platform.node() or is_running(owner)
+        }
+        if not before:
+            return []
+        await asyncio.sleep(_BEATS_S)
+        return [
+            owner
+            for owner in await reader.owners()
+            if before.get(owner.incarnation, owner.beat_at_ms) != owner.beat_at_ms
+        ]
+
+    return _reading(configuration, read, absent=[], older=True)
 
 
 def read_list(configuration: Configuration, query: ExecutionQuery) -> ExecutionPage:
@@ -93,14 +136,13 @@ def read_list(configuration: Configuration, query: ExecutionQuery) -> ExecutionP
 def read_view(configuration: Configuration, key: ExecutionKey) -> View:
     """An execution's state, folded from its history; raises `NotFound`."""
 
-    async def read(reader: SqliteReader) -> View:
+    async def read(reader: JournalReader) -> View:
         stored = await reader.load(key)
         if stored is None:
             raise _not_found(key, configuration)
-        plan = await _plan(reader, stored.row)
         # It only reads, and the reading half of a journal is all there is here.
-        state = await fold_stored(cast("Journal", reader), stored, plan)
-        return View(stored.row, plan, state)
+        hosted, state = await fold_stored(cast("Journal", reader), stored, _plans(reader))
+        return View(stored.row, hosted.plan, state)
 
     return _read(configuration, read)
 
@@ -110,19 +152,79 @@ def read_history(
 ) -> list[dict[str, Any]]:
     """Every event after `after_seq`, rendered for people; raises `NotFound`."""
 
-    async def read(reader: SqliteReader) -> list[dict[str, Any]]:
+    async def read(reader: JournalReader) -> list[dict[str, Any]]:
+        found: list[tuple[int, bytes]] = []
+        position = after_seq
+        while page := await reader.read(key, after_seq=position, limit=_PAGE):
+            found += page
+            position = page[-1][0]
+        # After the events: a version that one of them moved to tells those before it, too.
         row = await reader.get_row(key)
         if row is None:
             raise _not_found(key, configuration)
         plan = await _plan(reader, row)
-        events: list[dict[str, Any]] = []
-        position = after_seq
-        while page := await reader.read(key, after_seq=position, limit=_PAGE):
-            events += [render(plan, seq, decode_event(body)) for seq, body in page]
-            position = page[-1][0]
-        return events
+        return [render(plan, seq, decode_event(body)) for seq, body in found]
 
     return _read(configuration, read)
+
+
+class Stored(Struct, frozen=True):
+    """Events of an execution as they are stored, and the version that they speak of."""
+
+    row: ExecutionRow
+    definition: DefinitionRow
+    plan: Plan
+    bodies: tuple[bytes, ...]
+
+
+def read_stored(
+    configuration: Configuration, key: ExecutionKey, *, after_seq: int, limit: int | None = None
+) -> Stored:
+    """Every event after `after_seq`, as it is stored; raises `NotFound`."""
+
+    async def read(reader: JournalReader) -> Stored:
+        row = await reader.get_row(key)
+        if row is None:
+            raise _not_found(key, configuration)
+        definition = await reader.get_definition(key.namespace, row.definition, row.version)
+        assert definition is not None, "an execution has no definition"
+        bodies = await _bodies(reader, key, after_seq, limit)
+        return Stored(row, definition, await _plan(reader, row), bodies)
+
+    return _read(configuration, read)
+
+
+def read_bodies(
+    configuration: Configuration, key: ExecutionKey, *, after_seq: int
+) -> tuple[bytes, ...]:
+    """Every event after `after_seq`, as it is stored; none where there is no such execution."""
+    return _read(configuration, lambda reader: _bodies(reader, key, after_seq, None))
+
+
+def read_plan(configuration: Configuration, namespace: str, id: str, version: str) -> Plan:
+    """The plan of a version, be it deleted; raises `NotFound`."""
+
+    async def read(reader: JournalReader) -> Plan:
+        return (await _plans(reader).get(namespace, id, version)).plan
+
+    return _read(configuration, read)
+
+
+async def _bodies(
+    reader: JournalReader, key: ExecutionKey, after_seq: int, limit: int | None
+) -> tuple[bytes, ...]:
+    bodies: list[bytes] = []
+    while page := await reader.read(key, after_seq=after_seq, limit=limit or _PAGE):
+        bodies += [bytes(body) for _, body in page]
+        after_seq = page[-1][0]
+        if limit is not None:
+            break
+    return tuple(bodies)
+
+
+def read_definitions(configuration: Configuration, query: DefinitionQuery) -> DefinitionPage:
+    """A page of definitions, the one registered last first."""
+    return _read(configuration, lambda reader: reader.definitions_page(query))
 
 
 def read_tasks(configuration: Configuration, query: TaskQuery) -> TaskInfos:
@@ -136,29 +238,59 @@ def read_task(configuration: Configuration, key: ExecutionKey, task_id: str) -> 
     return _read(configuration, lambda reader: Tasks(cast("Journal", reader)).get(request))
 
 
-async def _plan(reader: SqliteReader, row: ExecutionRow) -> Plan:
-    plans = JournalPlans(cast("Journal", reader), plan_of, capacity=_PLANS)
-    return (await plans.get(row.key.namespace, row.definition, row.version)).plan
+async def _plan(reader: JournalReader, row: ExecutionRow) -> Plan:
+    return (await _plans(reader).get(row.key.namespace, row.definition, row.version)).plan
 
 
-def _read(configuration: Configuration, question: Callable[[SqliteReader], Awaitable[_T]]) -> _T:
-    if not configuration.journal_path.exists():
+def _plans(reader: JournalReader) -> JournalPlans:
+    return JournalPlans(cast("Journal", reader), plan_of, capacity=_PLANS)
+
+
+def _read(configuration: Configuration, question: Callable[[JournalReader], Awaitable[_T]]) -> _T:
+    found = _reading(configuration, question, absent=_ABSENT)
+    if isinstance(found, _Absent):
         raise Unreachable(
             f"there is no deployment in {configuration.data_dir}, and there never was one; name "
             f"its data directory with --data, or start one with `heliostat up`"
         )
-    return _reading(configuration.journal_path, question)
+    return found
 
 
-def _reading(path: Path, question: Callable[[SqliteReader], Awaitable[_T]]) -> _T:
-    async def ask() -> _T:
-        reader = open_sqlite_readonly(path)
+class _Absent:
+    """There is no journal."""
+
+
+_ABSENT: Final = _Absent()
+
+
+def _reading(
+    configuration: Configuration,
+    question: Callable[[JournalReader], Awaitable[_T]],
+    *,
+    absent: _Other,
+    older: bool = False,
+) -> _T | _Other:
+    async def ask() -> _T | _Other:
+        reader = await open_reader(
+            _journal_name(configuration), configuration.journal_path, older=older
+        )
+        if reader is None:
+            return absent
         try:
             return await question(reader)
         finally:
             await reader.close()
 
     return asyncio.run(ask())
+
+
+def _journal_name(configuration: Configuration) -> str:
+    """As configured; else that of the deployment which is up, whose terminal may be another one."""
+    if configuration.journal is None:
+        record = read_record(configuration.data_dir)
+        if record is not None and record.journal is not None:
+            return record.journal
+    return configuration.journal_name
 
 
 def _not_found(key: ExecutionKey, configuration: Configuration) -> NotFound:

@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from heliostat.actors import journals
 from heliostat.cluster.processes import Process, is_alive
 from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import JournalLocked, JournalUnavailable
@@ -37,17 +38,49 @@ class RayRecord(Struct, frozen=True, kw_only=True):
     dashboard: str | None = None
 
 
+class HttpRecord(Struct, frozen=True, kw_only=True):
+    """The HTTP door of a deployment."""
+
+    host: str
+    port: int
+    app: str = "heliostat"  # what Ray Serve calls it
+    prefix: str = ""  # of its paths, where others have the root
+    slower: str | None = None  # why it is slower than it could be, and the cure
+
+    @property
+    def address(self) -> str:
+        """Where it is asked on this machine."""
+        host, port = self.reached
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}{self.prefix}"
+
+    @property
+    def here_only(self) -> bool:
+        """Whether it is reached from this machine alone."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """Host and port that it is connected to on this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port
+
+
 class DeploymentRecord(Struct, frozen=True, kw_only=True):
     """What `up`, or an embedded `connect`, started."""
 
     mode: Literal["background", "embedded"]
     deployment_id: str
     generation: int
-    node_resource: str  # pins its actors to the node of its data directory
+    node_resource: str | None  # pins its actors to the node of its data directory; None: any node
     code: str  # where its runners find modules that are not shipped
     ray: RayRecord
     started_at_ms: int
+    journal: str | None = None  # a PostgreSQL URL, which may hold a password
+    hosts: int = 1
+    http: HttpRecord | None = None  # None: without
     calendars: dict[str, Calendar] = {}  # as configured then, for clients that read no such file
+    semaphores: dict[str, int] | None = (
+        None  # as it came up with; None: written by a release before
+    )
     versions: dict[str, str] = {}  # heliostat, ray, python: what the processes run
     directory: str | None = None  # set by `write_record`: which data directory it was written to
 
@@ -56,6 +89,9 @@ class DeploymentRecord(Struct, frozen=True, kw_only=True):
         """False when the Ray named has surely ended; True of one that only somebody else knows."""
         holder = self.ray.holder
         return self.ray.address is not None and (holder is None or is_alive(holder))
+
+    def __repr__(self) -> str:
+        return journals.shown_in(self, self.journal)
 
 
 def read_record(data_dir: Path) -> DeploymentRecord | None:
@@ -67,21 +103,36 @@ def read_record(data_dir: Path) -> DeploymentRecord | None:
         record = msgspec.json.decode((data_dir / _RECORD).read_bytes(), type=DeploymentRecord)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
-    return record if record.directory in (None, _identity(data_dir)) else None
+    return record if record.directory is None or _is_its_own(record, data_dir) else None
 
 
 def write_record(data_dir: Path, record: DeploymentRecord) -> None:
-    """Replace the record; readers see the old one or the new one, whole."""
+    """Replace the record; readers see the old one or the new one, whole. Others may not read it:
+    the journal's URL may hold a password."""
     record = msgspec.structs.replace(record, directory=_identity(data_dir))
     path = data_dir / _RECORD
     unfinished = path.with_suffix(".new")
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    unfinished.unlink(missing_ok=True)  # whoever may read an old one keeps it open, not this one
+    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as output:
+        output.write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     unfinished.replace(path)
 
 
 def remove_record(data_dir: Path) -> None:
     """Nothing is deployed here any more."""
     (data_dir / _RECORD).unlink(missing_ok=True)
+
+
+def _is_its_own(record: DeploymentRecord, data_dir: Path) -> bool:
+    """Whether a record was written to this very directory.
+
+    Nodes of somebody else's Ray may share it over a network, under a device number of their own.
+    """
+    here = _identity(data_dir)
+    if record.ray.owned:
+        return record.directory == here
+    return str(record.directory).rpartition("-")[2] == here.rpartition("-")[2]
 
 
 def _identity(data_dir: Path) -> str:
