@@ -17,16 +17,21 @@ from typing import Final
 import click
 
 from heliostat import __version__
+from heliostat.api.cli.completion import completion
 from heliostat.api.cli.demo import demo
-from heliostat.api.cli.deployment import down, status, up
+from heliostat.api.cli.deployment import down, node, scale, status, up
 from heliostat.api.cli.event import event
+from heliostat.api.cli.import_ import import_
 from heliostat.api.cli.output import Output
+from heliostat.api.cli.queue import queue
 from heliostat.api.cli.register import register
 from heliostat.api.cli.run import run
 from heliostat.api.cli.schema import schema
 from heliostat.api.cli.simulate import simulate
-from heliostat.api.cli.steering import workflow
+from heliostat.api.cli.system import system
 from heliostat.api.cli.task import task
+from heliostat.api.cli.verify import verify
+from heliostat.api.cli.watch import workflow
 from heliostat.engine import errors
 from heliostat.engine.errors import HeliostatError
 
@@ -44,33 +49,57 @@ EXIT_CODES: Final[tuple[tuple[type[HeliostatError], int], ...]] = (
 )
 """The first type that fits decides."""
 
+OVER_HTTP: Final = ("workflow", "task", "event", "register", "system")
+"""Commands that a server may be named for."""
+
 EXIT_USAGE: Final = 2
 EXIT_FAULT: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="heliostat")
-def app() -> None:
+@click.version_option(__version__, "-V", "--version", prog_name="heliostat")
+@click.option(
+    "--server",
+    "-s",
+    metavar="URL",
+    help="Work over HTTP with the deployment at this address.  [env: HELIOSTAT_SERVER]",
+)
+@click.pass_context
+def app(context: click.Context, server: str | None) -> None:
     """Durable workflows on Ray.
 
     Results are written to stdout, everything else to stderr. Exit codes: 0 Completed, 1 Failed,
     2 wrong usage or definition, 3 Canceled, 4 no deployment answers.
     """
+    command = context.invoked_subcommand
+    if server is not None and command not in OVER_HTTP:
+        near = "; `system health-check` tells how a server is" if command == "status" else ""
+        raise click.UsageError(
+            f"`{command}` does not work over HTTP: leave --server out, or use one of "
+            f"{', '.join(OVER_HTTP)}{near}"
+        )
 
 
 for command in (
     up,
     down,
+    scale,
+    node,
     status,
+    queue,
     register,
     run,
     workflow,
     task,
     event,
     simulate,
+    verify,
+    import_,
     schema,
     demo,
+    system,
+    completion,
 ):
     app.add_command(command)
 

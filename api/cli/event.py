@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from heliostat.api.cli.inputs import data_option, read_value
-from heliostat.api.cli.options import (
-    configuration,
-    format_option,
-    namespace_option,
-    place_options,
-)
+from heliostat.api.cli.inputs import data_option
+from heliostat.api.cli.options import format_option, reach_options
 from heliostat.api.cli.output import Output
+
+if TYPE_CHECKING:
+    from heliostat.api.cli.reach import Reach
 
 
 @click.group()
@@ -27,23 +25,21 @@ def event() -> None:
 )
 @data_option("--payload", "-d", "value", help="What it carries.  [default: null]")
 @click.option("--id", "event_id", help="Its id; the same again is the same event.")
-@namespace_option
-@place_options
+@click.option("--correlation", "-c", metavar="ID", help="What it belongs to.")
+@reach_options
 @format_option
 def publish(
     type_: str,
     value: str | None,
     event_id: str | None,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    correlation: str | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """Publish an event for all executions of the namespace that wait for its type, or handle it."""
-    carried = read_value(value, "--payload")
-    settings = configuration(data, config)
-    from heliostat.cluster.connect import attach
+    from heliostat.api.cli.reach import carried
 
-    with attach(settings, namespace=namespace) as client:
-        published = client.publish(type_, carried, id=event_id)
+    reach, sent = carried(reach, value, "--payload")
+    with reach.client() as client:
+        published = client.publish(type_, sent, id=event_id, correlation_id=correlation)
     output.result({"id": published, "type": type_}, lambda: published)

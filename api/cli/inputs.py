@@ -17,6 +17,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 METAVAR: Final = "JSON|@FILE|-"
 
+_NAME_CHARS_MAX: Final = 1_000
+"""Of a file's name; a longer text is a value."""
+
 
 def data_option(*names: str, help: str) -> Callable[[Command], Command]:
     """An option whose value is a JSON value, read by `read_value`."""
@@ -24,7 +27,8 @@ def data_option(*names: str, help: str) -> Callable[[Command], Command]:
 
 
 def read_value(text: str | None, option: str) -> Any:
-    """JSON, `@file` with JSON or YAML, or `-` for JSON on stdin; absent, null.
+    """JSON, `@file` (or the name of one that is there) with JSON or YAML, or `-` for stdin; absent,
+    null.
 
     Raises:
         InputError: it cannot be read; names `option` or the file, and the place.
@@ -34,13 +38,22 @@ def read_value(text: str | None, option: str) -> Any:
     if text == "-":
         return _parsed(sys.stdin.read(), "stdin")
     if not text.startswith("@"):
-        return _parsed(text, option)
+        if not _names_file(text):
+            return _parsed(text, option)
+        text = f"@{text}"
     path = Path(text[1:])
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the input file {str(path)!r} cannot be read: {error}") from error
     return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
+
+
+def _names_file(text: str) -> bool:
+    """Whether it is the name of a file that is there, and no JSON."""
+    if text[:1] in ("{", "[", '"') or len(text) > _NAME_CHARS_MAX or "\n" in text:
+        return False
+    return Path(text).is_file()
 
 
 def read_input(text: str | None) -> Any:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 
+from heliostat.api.cli.completing import execution_ids
 from heliostat.api.cli.output import Output
 from heliostat.cluster.config import Configuration, load_configuration
 from heliostat.engine.errors import InputError
+from heliostat.engine.expressions.time import parse_duration
 
 _NO_DIRECTORY: Final = ("{", "[", '"', "@")
 """How a value begins that somebody gives by a flag that other tools have."""
@@ -44,9 +48,42 @@ def place_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--data",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         help="Data directory: journal, blobs, running deployment.  [default: .heliostat]",
     )(command)
+
+
+def reach_options(command: Command) -> Command:
+    """`--server`, `--data`, `--config` and `--namespace`; the command gets a `reach`."""
+
+    @wraps(command)
+    def reached(
+        *arguments: Any,
+        server: str | None = None,
+        data: Path | None = None,
+        config: Path | None = None,
+        namespace: str = "default",
+        **more: Any,
+    ) -> Any:
+        from heliostat.api.cli.reach import SERVER_VARIABLE, Reach
+
+        context = click.get_current_context()
+        given = server or context.find_root().params.get("server")
+        found = Reach(
+            given or os.environ.get(SERVER_VARIABLE) or None,
+            data,
+            config,
+            namespace,
+            given=given is not None,
+        )
+        return command(*arguments, reach=found, **more)
+
+    asked = click.option(
+        "--server",
+        metavar="URL",
+        help="Work over HTTP with the deployment at this address.  [env: HELIOSTAT_SERVER]",
+    )(namespace_option(place_options(reached)))
+    return cast("Command", asked)
 
 
 def namespace_option(command: Command) -> Command:
@@ -56,22 +93,75 @@ def namespace_option(command: Command) -> Command:
     )(command)
 
 
+def priority_option(command: Command) -> Command:
+    """`--priority` of a start."""
+    return click.option(
+        "--priority",
+        "-p",
+        type=click.IntRange(1, 10),
+        metavar="1..10",
+        help="10 is most urgent.  [default: the definition's, else 5]",
+    )(command)
+
+
 def execution_argument(command: Command) -> Command:
     """The argument and options of a command about one execution."""
-    command = format_option(place_options(namespace_option(command)))
-    return click.argument("execution_id", metavar="ID")(command)
+    command = format_option(reach_options(command))
+    return click.argument("execution_id", metavar="ID", shell_complete=execution_ids)(command)
 
 
-def user_option(help: str) -> Callable[[Command], Command]:
+def page_option(command: Command) -> Command:
+    """`--page` of a list."""
+    return click.option(
+        "--page",
+        "-p",
+        type=click.IntRange(1, 1_000_000),
+        default=1,
+        show_default=True,
+        help="Which page of so many.",
+    )(command)
+
+
+def verification_option(command: Command) -> Command:
+    """`--verification` of a registration."""
+    return click.option(
+        "--verification",
+        type=click.Choice(["error", "warn", "off"]),
+        help="What to do with what a proof finds: refuse it, tell it, or not prove.  [default: as "
+        "configured, else warn]",
+    )(command)
+
+
+def duration_ms(text: str, option: str) -> int:
+    """A duration that an option says, as definitions write them.
+
+    Raises:
+        InputError: it is none, or nothing.
+    """
+    try:
+        ms = parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: {error}") from None
+    if ms < 1:
+        raise InputError(f"{option} {text!r} must be a millisecond at least")
+    return ms
+
+
+def user_option(help: str, *others: str) -> Callable[[Command], Command]:
     """`--user`: the person who does something with a human task."""
     return click.option(
-        "--user", "-u", default=getpass.getuser, help=f"{help}  [default: your login name]"
+        "--user",
+        "-u",
+        *others,
+        "user",
+        default=getpass.getuser,
+        help=f"{help}  [default: your login name]",
     )
 
 
 def configuration(data: Path | None, config: Path | None, **flags: Any) -> Configuration:
     """The configuration that the shared options and these flags ask for."""
-    if data is not None and str(data).startswith(_NO_DIRECTORY):
+    if data is not None and (str(data).startswith(_NO_DIRECTORY) or data.is_file()):
         raise InputError(
             f"--data {str(data)!r} is no directory: --data names the data directory, values are "
             f"given by --input, --payload or --output"

@@ -6,6 +6,7 @@ stderr nothing but the error, if any; progress is for people and is left out.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,16 +47,20 @@ class Output:
             body = {"code": code, "error": title, "message": message, "details": details}
             click.echo(json_text(body), err=True)
         else:
-            click.echo(f"{click.style('error', fg='red')}: {message}", err=True)
+            click.echo(f"{styled('error', 'red')}: {message}", err=True)
 
     @contextmanager
-    def progress(self, message: str) -> Iterator[Callable[[str], None]]:
+    def progress(self, message: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
         """A spinner while something long goes on, on a terminal; elsewhere one line.
 
         Yields a function that changes what it says.
+
+        Args:
+            quiet: say nothing elsewhere.
         """
         if self.format == "json" or not sys.stderr.isatty():
-            self.note(message)
+            if not quiet:
+                self.note(message)
             yield lambda _: None
             return
         from rich.console import Console
@@ -68,6 +73,11 @@ def json_text(value: Any, *, indent: int = 0) -> str:
     """JSON with references in it shown as objects; keys keep their order."""
     body = msgspec.json.encode(to_json(value), enc_hook=str)
     return (msgspec.json.format(body, indent=indent) if indent else body).decode()
+
+
+def styled(text: str, colour: str) -> str:
+    """The text in a colour; click takes it off where no terminal shows it."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=colour)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from heliostat.api.cli.options import (
-    configuration,
-    format_option,
-    namespace_option,
-    place_options,
-)
+from heliostat.api.cli.options import format_option, reach_options, verification_option
 from heliostat.api.cli.output import Output
+
+if TYPE_CHECKING:
+    from heliostat.actors.client.interface import Registrable
+    from heliostat.actors.client.proving import Verification
+    from heliostat.api.cli.reach import Reach
+    from heliostat.engine.authoring.diagnostics import Diagnostic
 
 
 @click.command()
@@ -20,37 +24,69 @@ from heliostat.api.cli.output import Output
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the files may change.")
-@namespace_option
-@place_options
+@verification_option
+@reach_options
 @format_option
 def register(
     files: tuple[Path, ...],
     dev: bool,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    verification: Verification | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """Register the definitions in FILEs with the modules that lie beside them.
 
     Several may call each other: each is registered after those that it calls, and pinned to them.
     The same content again is harmless; other content under a used version is refused. Needs a
-    deployment that is up.
+    deployment that is up. Over HTTP no modules are sent: runners must find them.
     """
-    from heliostat.actors.client.registration import prepare
-    from heliostat.cluster.connect import attach, code_path
+    register_files(files, dev=dev, verification=verification, reach=reach, output=output)
 
-    settings = configuration(data, config)
-    # Before anybody is asked: faults in a file need no deployment.
-    prepared = [
-        prepare(file, dev=dev, namespace=namespace, code_path=code_path(settings)) for file in files
-    ]
-    with attach(settings, namespace=namespace) as client:
-        versions = client.register_many(prepared)
+
+def register_files(
+    files: Sequence[Path],
+    *,
+    dev: bool,
+    verification: Verification | None,
+    reach: Reach,
+    output: Output,
+) -> None:
+    """Register the definitions in files."""
+    definitions: Sequence[Registrable] = files
+    if not reach.over_http:  # the door looks at modules itself, and takes none
+        from heliostat.actors.client.registration import prepare
+        from heliostat.cluster.connect import code_path
+
+        settings = reach.settings
+        # Before anybody is asked: faults in a file need no deployment.
+        definitions = [
+            prepare(file, dev=dev, namespace=reach.namespace, code_path=code_path(settings))
+            for file in files
+        ]
+    with reach.client() as client:
+        versions = client.register_many(definitions, dev=dev, verification=verification)
+    for each in versions:
+        note_warnings(each.warnings, output)
     output.result(
         [
-            {"id": each.id, "version": each.version, "namespace": each.namespace}
+            {
+                "id": each.id,
+                "version": each.version,
+                "namespace": each.namespace,
+                "warnings": as_json(each.warnings),
+            }
             for each in versions
         ],
         lambda: "\n".join(f"{each.id} {each.version}" for each in versions),
     )
+
+
+def note_warnings(warnings: Sequence[Diagnostic], output: Output) -> None:
+    """Tell people what a proof found."""
+    for each in warnings:
+        output.note(str(each))
+
+
+def as_json(warnings: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """The same for programs."""
+    return [msgspec.to_builtins(each) | {"text": str(each)} for each in warnings]

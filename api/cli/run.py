@@ -18,8 +18,10 @@ from heliostat.api.cli.options import (
     format_option,
     namespace_option,
     place_options,
+    priority_option,
 )
 from heliostat.api.cli.output import Output, json_text
+from heliostat.api.cli.register import note_warnings
 from heliostat.engine.errors import ExecutionFailed, ResultTimeout, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 
@@ -47,6 +49,7 @@ _LOOK_S: Final = 1.0
 @click.option("--detach", is_flag=True, help="Print the id and leave; needs a deployment.")
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the file may change.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Searchable; repeatable.")
+@priority_option
 @namespace_option
 @place_options
 @format_option
@@ -60,6 +63,7 @@ def run(
     detach: bool,
     dev: bool,
     tags: tuple[str, ...],
+    priority: int | None,
     namespace: str,
     data: Path | None,
     config: Path | None,
@@ -82,8 +86,11 @@ def run(
         for each in (file, *siblings)
     ]
     with _client(settings, output, detach=detach) as client:
-        version, *_ = client.register_many(prepared)
-        handle = client.start(version, value, id=execution_id, tags=labels)
+        versions = client.register_many(prepared)
+        for each in versions:
+            note_warnings(each.warnings, output)
+        version = versions[0]
+        handle = client.start(version, value, id=execution_id, tags=labels, priority=priority)
         if detach:
             output.result({"id": handle.id, "status": "Running"}, lambda: handle.id)
             return

@@ -192,6 +192,20 @@ def _assigned(event: Told) -> str:
     return f"{_place(event['at'])} to {_people(event)}{by}"
 
 
+def _progressed(event: Told) -> str:
+    progress = "" if event.get("progress") is None else f": {event['progress']} %"
+    return f"{_place(event['at'])} by {event['user']}{progress}"
+
+
+def _given_up(event: Told) -> str:
+    at = event["at"]
+    return f"{_place(at)} by {event['user']}: {_failure(event['failure'], at)}"
+
+
+def _metadata(event: Told) -> str:
+    return ", ".join(f"{name}={value}" for name, value in event.get("metadata", {}).items())
+
+
 def _reason(event: Told) -> str:
     return str(event.get("reason") or "")
 
@@ -205,6 +219,12 @@ def _retried(event: Told) -> str:
         f"run {event['run']}",
         f"from step {event['from_step']}" if event.get("from_step") else "from where it failed",
         _until("deadline", event.get("deadline_at_ms")),
+    )
+
+
+def _migrated(event: Told) -> str:
+    return _joined(
+        f"from version {event['from_version']} to {event['version']}", event.get("reason", "")
     )
 
 
@@ -259,9 +279,13 @@ STORIES: Final[Mapping[str, Callable[[Told], str]]] = {
     "task.claimed": _claimed,
     "task.released": _released,
     "task.assigned": _assigned,
+    "task.progressed": _progressed,
+    "task.failed": _given_up,
+    "metadata.changed": _metadata,
     "execution.paused": _reason,
     "execution.resumed": _nothing,
     "execution.retried": _retried,
+    "execution.migrated": _migrated,
     "execution.cancel_requested": _reason,
     "execution.redirected": _redirected,
     "execution.completed": _ended_well,
@@ -364,8 +388,9 @@ def _fault(event: Told) -> str | None:
 
 def _failure(failure: Told, at: Told | None = None) -> str:
     """What failed, and where, unless that is the place `at`."""
-    step = failure.get("step")
+    step, place = failure.get("step"), failure.get("place")
     where = f" in step {step}" if step and (at is None or step != at["step"]) else ""
+    where += f" at {place}" if place else ""
     item = f", item {failure['item_index']}" if failure.get("item_index") is not None else ""
     return f"{failure['type']}{where}{item}: {failure['message']}"
 

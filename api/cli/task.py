@@ -7,23 +7,16 @@ Lists are read from the journal, so that they need no running deployment.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 import msgspec
 
+from heliostat.api.cli.completing import task_ids
 from heliostat.api.cli.inputs import data_option, read_value
-from heliostat.api.cli.options import (
-    configuration,
-    format_option,
-    namespace_option,
-    place_options,
-    user_option,
-)
+from heliostat.api.cli.options import format_option, page_option, reach_options, user_option
 from heliostat.api.cli.output import Output, instant, json_text, table
 from heliostat.engine.errors import InputError
-from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import TaskQuery
 from heliostat.engine.status import TaskStatus
 from heliostat.engine.values import to_json
@@ -31,6 +24,7 @@ from heliostat.engine.values import to_json
 if TYPE_CHECKING:
     from heliostat.actors.client import Task
     from heliostat.actors.host.api import TaskInfo
+    from heliostat.api.cli.reach import Reach
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,14 +36,13 @@ def task() -> None:
 
 def _task(command: Command) -> Command:
     """The argument and options of a command about one task."""
-    command = format_option(place_options(namespace_option(command)))
-    return click.argument("id", metavar="ID")(command)
+    command = format_option(reach_options(command))
+    return click.argument("id", metavar="ID", shell_complete=task_ids)(command)
 
 
 @task.command("list")
 @click.option(
     "--person",
-    "-p",
     "--assignee",
     "-a",
     metavar="PERSON",
@@ -66,10 +59,13 @@ def _task(command: Command) -> Command:
 @click.option("--all", "every", is_flag=True, help="In any status.")
 @click.option("--execution", metavar="ID", help="Of this execution only.")
 @click.option("--definition", metavar="ID", help="Of executions of this definition only.")
+@click.option(
+    "--task-type", "-t", type=click.Choice(("human", "intervention")), help="Of this kind."
+)
+@page_option
 @click.option("--limit", "-l", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @click.option("--cursor", help="Goes on after a page: its `next_cursor`.")
-@namespace_option
-@place_options
+@reach_options
 @format_option
 def list_(
     person: str | None,
@@ -77,32 +73,32 @@ def list_(
     every: bool,
     execution: str | None,
     definition: str | None,
+    task_type: str | None,
+    page: int,
     limit: int,
     cursor: str | None,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """List human tasks, newest first: those that wait for somebody, unless you say otherwise."""
-    settings = configuration(data, config)
-    from heliostat.cluster.reading import read_tasks
-
     query = TaskQuery(
-        namespace=namespace,
+        namespace=reach.namespace,
         execution_id=execution,
         definition=definition,
         status=() if every else tuple(statuses) or ("Open", "Claimed"),
         person=person,
+        task_type=task_type,
         limit=limit,
+        offset=(page - 1) * limit,
         cursor=cursor,
     )
-    page = read_tasks(settings, query)
+    with reach.reader() as reader:
+        found = reader.tasks(query)
 
     def text() -> str | None:
-        if page.next_cursor is not None:
-            output.note(f"more: --cursor {page.next_cursor}")
-        if not page.tasks:
+        if found.next_cursor is not None:
+            output.note(f"more: --cursor {found.next_cursor}")
+        if not found.tasks:
             return "no tasks"
         rows = [
             (
@@ -113,25 +109,24 @@ def list_(
                 instant(each.created_at_ms),
                 "" if each.deadline_at_ms is None else instant(each.deadline_at_ms),
             )
-            for each in page.tasks
+            for each in found.tasks
         ]
         return table(("id", "task", "status", "for", "created", "deadline"), rows)
 
     output.result(
-        {"tasks": [_plain(each) for each in page.tasks], "next_cursor": page.next_cursor}, text
+        {"tasks": [plain_task(each) for each in found.tasks], "next_cursor": found.next_cursor},
+        text,
     )
 
 
 @task.command()
 @_task
-def show(id: str, namespace: str, data: Path | None, config: Path | None, output: Output) -> None:
+def show(id: str, reach: Reach, output: Output) -> None:
     """Show what a person is asked, and the form of the answer."""
-    settings = configuration(data, config)
-    from heliostat.cluster.reading import read_task
-
     execution_id, task_id = _parts(id)
-    found = read_task(settings, ExecutionKey(namespace, execution_id), task_id)
-    output.result(_plain(found), lambda: _text(found))
+    with reach.reader() as reader:
+        found = reader.task(reach.key(execution_id), task_id)
+    output.result(plain_task(found), lambda: _text(found))
 
 
 task.add_command(show, "status")
@@ -139,13 +134,11 @@ task.add_command(show, "status")
 
 @task.command()
 @_task
-@user_option("Who takes it on.")
-def claim(
-    id: str, user: str, namespace: str, data: Path | None, config: Path | None, output: Output
-) -> None:
+@user_option("Who takes it on.", "--assignee", "-a")
+def claim(id: str, user: str, reach: Reach, output: Output) -> None:
     """Take a task on, so that nobody else does."""
-    found = _acted(id, namespace, data, config, lambda task: task.claim(user))
-    output.result(_plain(found), lambda: f"task {id} is claimed by {found.claimed_by}")
+    found = _acted(reach, id, lambda task: task.claim(user))
+    output.result(plain_task(found), lambda: f"task {id} is claimed by {found.claimed_by}")
 
 
 @task.command()
@@ -156,14 +149,12 @@ def release(
     id: str,
     user: str,
     force: bool,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """Give a claimed task back."""
-    found = _acted(id, namespace, data, config, lambda task: task.release(user, force=force))
-    output.result(_plain(found), lambda: f"task {id} is {found.status}")
+    found = _acted(reach, id, lambda task: task.release(user, force=force))
+    output.result(plain_task(found), lambda: f"task {id} is {found.status}")
 
 
 @task.command()
@@ -178,21 +169,17 @@ def assign(
     assignees: tuple[str, ...],
     candidates: tuple[str, ...],
     user: str,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """Give a task to others, in place of those it was given to."""
     found = _acted(
+        reach,
         id,
-        namespace,
-        data,
-        config,
         lambda task: task.assign(user, assignees=assignees, candidates=candidates),
     )
     people = ", ".join((*found.assignees, *found.candidates))
-    output.result(_plain(found), lambda: f"task {id} goes to {people}")
+    output.result(plain_task(found), lambda: f"task {id} goes to {people}")
 
 
 @task.command()
@@ -205,9 +192,7 @@ def complete(
     value: str | None,
     user: str,
     force: bool,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
+    reach: Reach,
     output: Output,
 ) -> None:
     """Submit what was asked for; the workflow goes on with it.
@@ -216,30 +201,49 @@ def complete(
     "output": …} or {"resolution": "fail"}.
     """
     submitted = read_value(value, "--output")
-    found = _acted(
-        id, namespace, data, config, lambda task: task.complete(submitted, user, force=force)
-    )
-    output.result(_plain(found), lambda: f"task {id} is {found.status}")
+    found = _acted(reach, id, lambda task: task.complete(submitted, user, force=force))
+    output.result(plain_task(found), lambda: f"task {id} is {found.status}")
 
 
-def _acted(
+@task.command()
+@_task
+@click.option("--error", "-e", required=True, help="What went wrong.")
+@data_option("--details", "-d", "value", help="More about it.  [default: null]")
+@user_option("Who says so.")
+@click.option("--force", is_flag=True, help="Although another person has claimed it.")
+def fail(
     id: str,
-    namespace: str,
-    data: Path | None,
-    config: Path | None,
-    act: Callable[[Task], Task],
-) -> TaskInfo:
+    error: str,
+    value: str | None,
+    user: str,
+    force: bool,
+    reach: Reach,
+    output: Output,
+) -> None:
+    """Say that what was asked for cannot be done; its step fails with that error."""
+    details = read_value(value, "--details")
+    execution_id, task_id = _parts(id)
+    with reach.client() as client:
+        ways = client._ways
+        asked = ways.blocking.act_on_task(
+            reach.key(execution_id), task_id, "fail", user, data=details, error=error, force=force
+        )
+        found = ways.finish(asked)
+    output.result(plain_task(found), lambda: f"task {id} is {found.status}")
+
+
+def _acted(reach: Reach, id: str, act: Callable[[Task], Task]) -> TaskInfo:
     """The task after what was done to it."""
     execution_id, task_id = _parts(id)
-    settings = configuration(data, config)
-    from heliostat.cluster.connect import attach
-
-    with attach(settings, namespace=namespace) as client:
+    with reach.client() as client:
         return act(client.task(execution_id, task_id)).info
 
 
 def _parts(id: str) -> tuple[str, str]:
     """The execution's id and the task's in it; an execution's id may have colons."""
+    execution_id, tilde, task_id = id.partition("~")  # as the door writes it
+    if tilde and execution_id and task_id:
+        return execution_id, task_id
     execution_id, *address = id.rsplit(":", 4)
     if len(address) != 4 or not execution_id:
         raise InputError(
@@ -253,7 +257,7 @@ def _id(info: TaskInfo) -> str:
     return f"{info.key.execution_id}:{info.task_id}"
 
 
-def _plain(info: TaskInfo) -> dict[str, Any]:
+def plain_task(info: TaskInfo) -> dict[str, Any]:
     """A task as JSON."""
     fields = msgspec.structs.asdict(info)
     key = fields.pop("key")

@@ -55,6 +55,12 @@ def findings(parts: list[pa.Table], ledger: str) -> dict[str, Any]:
     return summarize(pa.concat_tables(parts))
 
 
+def ranking(parts: list[pa.Table], ledger: str) -> list[dict[str, Any]]:
+    """The carriers of all the months together, the most punctual one first."""
+    note(ledger)
+    return rank(pa.concat_tables(parts))
+
+
 def read_flights() -> pa.Table:
     """All flights of the year."""
     with zipfile.ZipFile(data_folder() / "flights.csv.zip") as archive:
@@ -85,8 +91,7 @@ def summarize(table: pa.Table) -> dict[str, Any]:
     flown = table.filter(pc.is_valid(delays))
     wet = flown.filter(pc.greater(flown["precip"], 0))
     foggy = flown.filter(pc.less(flown["visib"], 3))
-    by_carrier = flown.group_by("carrier").aggregate([("dep_delay", "mean")]).to_pylist()
-    worst = max(by_carrier, key=lambda row: (row["dep_delay_mean"], row["carrier"]))
+    worst = rank(table)[-1]
     return {
         "flights": table.num_rows,
         "cancelled": delays.null_count,
@@ -94,8 +99,19 @@ def summarize(table: pa.Table) -> dict[str, Any]:
         "mean_delay_in_rain_min": mean(wet),
         "mean_delay_in_fog_min": mean(foggy),
         "latest_carrier": worst["carrier"],
-        "latest_carrier_mean_min": round(worst["dep_delay_mean"], 6),
+        "latest_carrier_mean_min": worst["mean_delay_min"],
     }
+
+
+def rank(table: pa.Table) -> list[dict[str, Any]]:
+    """The carriers by their mean departure delay, the most punctual one first."""
+    flown = table.filter(pc.is_valid(table["dep_delay"]))
+    rows = flown.group_by("carrier").aggregate([("dep_delay", "mean")]).to_pylist()
+    ranked = [
+        {"carrier": row["carrier"], "mean_delay_min": round(row["dep_delay_mean"], 6)}
+        for row in rows
+    ]
+    return sorted(ranked, key=lambda row: (row["mean_delay_min"], row["carrier"]))
 
 
 def mean(table: pa.Table) -> float:

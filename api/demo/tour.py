@@ -1,20 +1,21 @@
 """The story of the demonstration, and its checks: every one must hold, or the exit code is not 0.
 
-1. 336,776 flights go through a durable workflow on a real Ray cluster.
+1. 336,776 flights go through a durable workflow on a real Ray cluster: activities, a decision, a
+   timer, a script, a workflow of its own, and a person, whose task is done over HTTP.
 2. In the middle a runner with a step in it and the host that carries the execution are killed -9.
 3. The findings are compared with figures computed directly with pyarrow; the ledger and the
-   history show which steps ran again, and that each was recorded once.
+   history show which steps ran again, and that each was recorded once; the events that came over
+   the socket meanwhile are the history.
 4. 2,000 workflows of three steps, each result durable before the next step begins.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,17 +26,27 @@ from rich.table import Table
 import heliostat as hs
 from heliostat.actors.client.client import Client
 from heliostat.actors.client.handle import Handle
+from heliostat.api.serve.door import ServeDoor
+from heliostat.cluster.config import load_configuration
+from heliostat.cluster.deployment import down, up
+from heliostat.engine.status import TERMINAL
 
 from . import etl
+from .kills import Kills, settles_a_step
 from .ledger import Entry, read_ledger, repeated
+from .streaming import EventStream
 
 FOLDER: Final = Path(__file__).parent
 WORKFLOWS: Final = 2_000
-STEPS: Final = 12 + 1 + 12 + 1 + 1 + 1 + 1
-"""Months, weather, joins, the decision, the timer, the quarantine that is skipped, the findings."""
+STEPS: Final = 12 + 1 + 12 + 1 + 1 + 1 + 1 + 1 + 1 + 1
+"""Months, weather, joins, the decision, the timer, the quarantine that is skipped, the findings,
+the carriers, the headline, the publication."""
 
 BOUND_S: Final = 150.0
 """How long any part may take before the demonstration says that it hangs."""
+
+EDITOR: Final = "ann"
+APPROVED: Final = {"approved": True, "remark": "mind the rain"}
 
 
 class Checks:
@@ -60,30 +71,70 @@ def run_tour(console: Console | None = None) -> int:
     etl.data_folder()  # says what to install, before anything is started
     console.print(f"Starting Ray and heliostat on this machine; the journal is in {folder} …")
     begun = time.monotonic()
-    with hs.connect(folder) as client:
-        console.print(f"Ready after {time.monotonic() - begun:.0f} s.\n")
-        _flights(client, folder / "ledger.jsonl", console, checks)
+    with _deployment(folder) as url, hs.connect(folder) as client, hs.connect(url) as over_http:
+        console.print(f"Ready after {time.monotonic() - begun:.0f} s.")
+        console.print(
+            f"The page, while this runs: [bold]{url}/#/executions/flights-of-2013[/bold]\n"
+        )
+        _flights(client, over_http, folder / "ledger.jsonl", console, checks)
         _throughput(client, console, checks)
     return 1 if checks.failed else 0
 
 
-def _flights(client: Client, ledger: Path, console: Console, checks: Checks) -> None:
-    console.rule("336,776 flights, and two kills")
-    client.register(FOLDER / "flights.yaml")
+@contextmanager
+def _deployment(folder: Path) -> Iterator[str]:
+    """A deployment with its HTTP door, and where that is; it ends with the demonstration."""
+    configuration = load_configuration({"data_dir": folder, "http_port": 0})
+    door = ServeDoor()
+    report = up(configuration, door=door)
+    try:
+        assert report.http is not None  # the configuration does not leave it out
+        yield report.http.rstrip("/")
+    finally:
+        down(configuration, door=door)
+
+
+def _flights(
+    client: Client, over_http: Client, ledger: Path, console: Console, checks: Checks
+) -> None:
+    console.rule("336,776 flights, two kills, and a person")
+    client.register_many([FOLDER / "carriers.yaml", FOLDER / "flights.yaml"])
     handle = client.start("flights", {"ledger": str(ledger), "settle": "2s"}, id="flights-of-2013")
-    killed = _watch(client, handle, ledger, console)
+    stream = EventStream(over_http.get(handle.id))
+    killed = _watch(client, over_http, stream, handle, ledger, console)
     output = handle.result(timeout=BOUND_S)
-    expected = etl.summarize(etl.with_weather(etl.read_flights(), etl.read_weather()))
+    table = etl.with_weather(etl.read_flights(), etl.read_weather())
+    expected = etl.summarize(table)
     console.print(_findings_table(output["findings"], expected))
     checks.expect(output["findings"] == expected, "the findings equal those computed directly")
     checks.expect(output["flights"] == 336_776, "all 336,776 flights went through")
+    checks.expect(
+        output["ranking"] == etl.rank(table), "the workflow of its own ranked the carriers"
+    )
+    checks.expect(bool(output["headline"]), f"a script wrote: {output['headline']}")
+    checks.expect(
+        output["publication"] == APPROVED | {"completed_by": EDITOR},
+        f"{EDITOR} approved it, over HTTP",
+    )
     checks.expect(killed == {"host", "runner"}, "a runner and the host were killed on the way")
     _histories(handle, read_ledger(ledger), console, checks)
+    events = stream.all()
+    checks.expect(
+        events == handle.history(),
+        f"the socket told all {len(events)} events of the history, through the kills"
+        + (f" ({stream.fault})" if stream.fault else ""),
+    )
 
 
-def _watch(client: Client, handle: Handle, ledger: Path, console: Console) -> set[str]:
-    """Show the progress, and kill a runner and the host in the middle."""
-    killed: set[str] = set()
+def _watch(
+    client: Client,
+    over_http: Client,
+    stream: EventStream,
+    handle: Handle,
+    ledger: Path,
+    console: Console,
+) -> set[str]:
+    """Show the progress, kill a runner and the host in the middle, and do a person's work."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -91,57 +142,32 @@ def _watch(client: Client, handle: Handle, ledger: Path, console: Console) -> se
         TextColumn("{task.completed}/{task.total} steps"),
         TimeElapsedColumn(),
     )
+    kills = Kills(client, ledger, console.print)
     deadline = time.monotonic() + BOUND_S
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("flights", total=STEPS)
-        seq = settled = 0
-        while time.monotonic() < deadline:
-            for event in handle.history(after=seq):
-                seq = event["seq"]
-                settled += _settles_a_step(event)
-            progress.update(task, completed=settled)
-            if handle.status().status in ("Completed", "Failed", "Canceled"):
+        while time.monotonic() < deadline and stream.fault is None:
+            events = list(stream.events)
+            progress.update(task, completed=sum(map(settles_a_step, events)))
+            if handle.status().status in TERMINAL:
                 break
-            if "runner" not in killed and settled >= 3:
-                running = _running(read_ledger(ledger), handle)
-                if running is not None and _kill(running.pid):
-                    killed.add("runner")
-                    console.print(
-                        f"  [red]kill -9[/red] runner {running.pid}, in step {running.step}"
-                    )
-            elif "runner" in killed and "host" not in killed and settled >= 8:
-                for host in client.info()["hosts"]:
-                    if _kill(host["pid"]):
-                        killed.add("host")
-                        console.print(f"  [red]kill -9[/red] host {host['pid']}")
+            kills.consider(events)
+            if any(_ends(event, "headline") for event in events):
+                _approve(over_http, handle, console)
             time.sleep(0.05)  # how often the picture is drawn; nothing depends on it
-    return killed
+    return kills.done
 
 
-def _settles_a_step(event: dict[str, Any]) -> bool:
-    return event["type"] in ("step.completed", "step.skipped") and not event.get("collected")
+def _ends(event: dict[str, Any], step: str) -> bool:
+    return bool(event["type"] == "step.completed" and event["at"]["step"] == step)
 
 
-def _running(entries: Sequence[Entry], handle: Handle) -> Entry | None:
-    """The latest attempt that began and has not settled."""
-    settled = {
-        (event["at"]["step"], event["at"]["scope"])
-        for event in handle.history()
-        if event["type"] == "step.completed"
-    }
-    for entry in reversed(entries):
-        _, scope, step, _ = entry.key.rsplit(":", 3)
-        if (step, int(scope)) not in settled:
-            return entry
-    return None
-
-
-def _kill(pid: int) -> bool:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+def _approve(over_http: Client, handle: Handle, console: Console) -> None:
+    """Do the task of the editors, once there is one."""
+    for task in over_http.tasks(execution_id=handle.id, status=["Open"]):
+        task.claim(EDITOR)
+        console.print(f"  {EDITOR} is asked: {task.name}")
+        task.complete(APPROVED, EDITOR)
 
 
 def _histories(handle: Handle, entries: Sequence[Entry], console: Console, checks: Checks) -> None:

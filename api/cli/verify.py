@@ -1,0 +1,247 @@
+"""`verify FILE`: prove a definition before it runs, or a model that somebody else drew."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import click
+
+from heliostat.api.cli.options import duration_ms
+from heliostat.api.cli.output import Output
+from heliostat.api.cli.register import as_json
+from heliostat.engine.errors import InputError
+
+if TYPE_CHECKING:
+    from heliostat.engine.authoring.diagnostics import Diagnostic
+    from heliostat.engine.authoring.model import Definition
+    from heliostat.verify.nets.net import Net
+    from heliostat.verify.properties.verdict import Report, Verdict
+
+MODELS: Final = (".pnml", ".bpmn", ".xml")
+"""Endings of files with models of others; everything else is a definition."""
+
+_WORD: Final = re.compile(r"[\w-]+")
+
+_EXIT_CODES: Final = {"holds": 0, "fails": 1, "inconclusive": 3}
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A report about one definition or model, as far as it was asked for."""
+
+    name: str
+    report: Report
+    verdicts: Sequence[Verdict]
+    diagnostics: Sequence[Diagnostic]
+    story: str | None = None
+    """Of the replay, where one was asked for and something gets stuck."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which properties, and which formulas."""
+
+    names: frozenset[str]
+    formulas: Sequence[str]
+
+
+@click.command()
+@click.argument("file", metavar="FILE[:FUNCTION]")
+@click.option(
+    "--property",
+    "-p",
+    "properties",
+    metavar="NAME|FORMULA",
+    multiple=True,
+    help="Ask for this alone: deadlock, livelock, dead-steps, boundedness, proper-completion, "
+    "safeness, termination, error-recovery, or a formula in CTL; repeatable.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "markdown", "dot"]),
+    default="text",
+    help="How the report is written; dot draws the Petri net.  [default: text]",
+)
+@click.option(
+    "--time-budget",
+    metavar="DURATION",
+    default="30s",
+    show_default=True,
+    help="How long one exploration may take, as 500ms or 2m.",
+)
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="Have the simulator do what gets stuck, and tell its story.",
+)
+@click.pass_context
+def verify(
+    context: click.Context,
+    file: str,
+    properties: tuple[str, ...],
+    format_: str,
+    time_budget: str,
+    replay: bool,
+) -> None:
+    """Prove that no execution of the definition in FILE can get stuck.
+
+    Nothing is registered, no step's code is called, no data is looked at: what is proved holds
+    whatever conditions and attempts come to. shop.py:checkout names a workflow in Python; files
+    that end in .pnml or .bpmn are Petri nets and BPMN 2.0 models. docs/verification.md says what is
+    decided, and how. Exit codes: 0 all holds, 1 something fails, 2 FILE is no definition, 3 not
+    known within the bounds.
+    """
+    from heliostat.verify.reports.values import overall
+
+    output = Output("json" if format_ == "json" else "text")
+    time_max_ms = duration_ms(time_budget, "--time-budget")
+    found = _proved(file, _asked(properties), time_max_ms, replay=replay)
+    if not all(each.verdicts for each in found):
+        raise InputError(f"{', '.join(properties)} is not asked of {file}: it is for other models")
+    if format_ == "json":
+        output.result([_value(each) for each in found])
+    else:
+        writer = {"text": _text, "markdown": _markdown, "dot": _dot}[format_]
+        output.result(None, lambda: "\n\n".join(writer(each).rstrip("\n") for each in found))
+    context.exit(_EXIT_CODES[overall(v for each in found for v in each.verdicts)])
+
+
+def _asked(properties: Sequence[str]) -> Asked:
+    """What is named; nothing named is all but that nothing is twice at one place, which no
+    soundness asks for."""
+    from heliostat.verify.logic.formulas import STANDARD
+    from heliostat.verify.properties.verdict import Property
+
+    known = get_args(Property)
+    names, formulas = set[str](), list[str]()
+    for each in properties:
+        name = each.replace("-", " ").replace("_", " ")
+        if name in known:
+            names.add(name)
+        elif name in STANDARD or not _WORD.fullmatch(each):
+            formulas.append(STANDARD.get(name, each))
+        else:
+            listed = ", ".join(one.replace(" ", "-") for one in (*known, *STANDARD))
+            raise InputError(f"--property {each!r} is no formula, and none of {listed}")
+    return Asked(frozenset(names if properties else {*known} - {"safeness"}), formulas)
+
+
+def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[Proved]:
+    from heliostat.verify.logic.checking import check_formula
+    from heliostat.verify.logic.formulas import Misformed
+    from heliostat.verify.properties.soundness import verify, verify_model
+    from heliostat.verify.reports.diagnostics import diagnostics, model_diagnostics
+
+    bounds: dict[str, Any] = {
+        "time_max_ms": time_max_ms,
+        "now_ms": lambda: time.monotonic() * 1_000,
+    }
+
+    def verdicts(report: Report) -> list[Verdict]:
+        return [each for each in report.verdicts if each.asked in asked.names]
+
+    if file.endswith(MODELS):
+        if replay:
+            raise InputError(f"{file} is no definition, and only those run in the simulator")
+        if asked.formulas:
+            raise InputError(f"{file} is no definition, and formulas speak of those alone")
+        reports = [verify_model(model, **bounds) for model in _models(Path(file))]
+        return [
+            Proved(
+                each.definition,
+                each,
+                verdicts(each),
+                model_diagnostics(Path(file).name, verdicts(each)),
+            )
+            for each in reports
+        ]
+    from heliostat.api.cli.functions import definition_named
+    from heliostat.engine.plan.compile import compile_plan
+
+    definition = definition_named(file)
+    plan = compile_plan(definition)
+    try:
+        formulas = [check_formula(plan, each, **bounds) for each in asked.formulas]
+    except Misformed as error:
+        raise InputError(f"--property {error}") from None
+    report = verify(plan, **bounds)
+    found = [*verdicts(report), *formulas]
+    told = diagnostics(definition, found)
+    story = _replayed(definition, report, found) if replay else None
+    return [Proved(report.definition, report, found, told, story)]
+
+
+def _replayed(definition: Definition, report: Report, found: Sequence[Verdict]) -> str | None:
+    """What the simulator does of the first deadlock, and whether it gets stuck there."""
+    from heliostat.verify.certificates.certificates import DeadRun
+    from heliostat.verify.replaying import Unreplayable, replay
+
+    run = next((v.certificate.run for v in found if isinstance(v.certificate, DeadRun)), None)
+    if run is None or report.net is None:
+        return None
+    try:
+        replayed = replay(definition, report.net, run)
+    except Unreplayable as error:
+        return f"not replayed: the simulator cannot be steered through {error}"
+    became = "gets stuck as told" if replayed.stuck else "goes another way, and is not stuck"
+    return f"replayed: the simulator {became}\n{replayed.story}"
+
+
+def _models(file: Path) -> Sequence[Any]:
+    from heliostat.verify.reading.files import Unreadable, read
+
+    try:
+        return read(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
+    except Unreadable as error:
+        raise InputError(f"{file} is no model that can be read: {error}") from None
+
+
+def _value(proved: Proved) -> dict[str, Any]:
+    from heliostat.verify.reports.values import overall, verdict_value
+
+    return {
+        "definition": proved.name,
+        "outcome": overall(proved.verdicts),
+        "verdicts": [verdict_value(each) for each in proved.verdicts],
+        "diagnostics": as_json(proved.diagnostics),
+        "replay": None if proved.story is None else proved.story.splitlines(),
+    }
+
+
+def _text(proved: Proved) -> str:
+    from heliostat.verify.reports.words import text
+
+    told = text(proved.name, proved.verdicts, proved.diagnostics)
+    return told if proved.story is None else f"{told}\n\n{proved.story}"
+
+
+def _markdown(proved: Proved) -> str:
+    from heliostat.verify.reports.words import markdown
+
+    told = markdown(proved.name, proved.verdicts, proved.diagnostics)
+    return (
+        told if proved.story is None else f"{told}\n## In the simulator\n\n```\n{proved.story}\n```"
+    )
+
+
+def _dot(proved: Proved) -> str:
+    """The net, with the tokens of the first deadlock if there is one."""
+    from heliostat.verify.nets.dot import dot
+
+    net = proved.report.net
+    if net is None:
+        raise InputError(f"{proved.name} has no net: {proved.verdicts[0].reason}")
+    stuck = next((one for each in proved.verdicts for one in each.deadlocks), None)
+    return dot(net, None if stuck is None else _marking(net, stuck.marking))
+
+
+def _marking(net: Net, tokens: dict[str, int]) -> bytes:
+    return bytes(tokens.get(place.id, 0) for place in net.places)
