@@ -11,38 +11,15 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 STARTED = time.perf_counter()
 
-FOLDER = Path(__file__).parent
-RESULT_TIMEOUT_S = 300.0
-
-
-def connect() -> Any:
-    import heliostat as hs
-
-    return hs.connect(tempfile.mkdtemp(prefix="heliostat-bench-"))
-
-
-def chains(client: Any, count: int) -> dict[str, float]:
-    """W1: `count` three-step executions, all started at once; ends as the client sees them."""
-    definition = client.register(FOLDER / "chain.yaml")
-    begun = time.perf_counter()
-    handles = client.start_many(definition, [{"n": index} for index in range(count)])
-    expected = {handle.id: index + 3 for index, handle in enumerate(handles)}
-    ends = []
-    for handle in client.results(handles, timeout=RESULT_TIMEOUT_S):
-        assert handle.result() == expected[handle.id]
-        ends.append(time.perf_counter() - begun)
-    assert len(ends) == count
-    return {
-        "workflows_per_s": count / ends[-1],
-        "elapsed_s": ends[-1],
-        "completion_p50_s": ends[len(ends) // 2],
-        "completion_p99_s": ends[int(len(ends) * 0.99)],
-    }
+from benchmarks import asleep, door, overload, soak, sockets, traces, wide  # noqa: E402 – the clock runs first
+from benchmarks.chains import chains  # noqa: E402
+from benchmarks.deployment import FOLDER, RESULT_TIMEOUT_S, connect  # noqa: E402
 
 
 def long_chain(client: Any, links: int) -> dict[str, float]:
@@ -94,14 +71,47 @@ def killed_host(client: Any, count: int) -> dict[str, float]:
     }
 
 
+MEASURES: dict[str, Callable[[Any, int], dict[str, float]]] = {
+    "w1": chains,
+    "w3": wide.fan_out,
+    "wide": wide.fan_out,
+    "w4": long_chain,
+    "w5": asleep.on_timers,
+    "w5-bells": asleep.on_bells,
+    "bells": asleep.on_bells,
+    "w7": killed_host,
+    "w8": traces.w8,
+    "overload": overload.overload,
+    "flood": overload.overload,
+    "soak": soak.soak,
+    "sockets": sockets.sockets,
+}
+COLD = ("w7", "overload", "flood", "soak", "sockets")
+"""What is not warmed by a small round of itself."""
+
+
 def main() -> None:
     which, size, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     if which == "w6":
         print(json.dumps([cold_start()]))
         return
-    client = connect()
-    measure = {"w1": chains, "w4": long_chain, "w7": killed_host}[which]
-    if which != "w7":
+    if which in ("w2", "http", "stored"):
+        print(json.dumps(door.main(which, size, repeats)))
+        return
+    if which == "finished":
+        from benchmarks import beside  # with much that a cold start need not wait for
+
+        print(json.dumps([beside.finished(size) for _ in range(repeats)]))
+        return
+    if which == "w1-function":
+        from benchmarks import functions  # neither need it wait for that
+
+        MEASURES[which] = functions.chain_by_both
+    client = connect(runners=traces.CONCURRENCY) if which == "w8" else connect()
+    measure = MEASURES[which]
+    if measure in (asleep.on_timers, asleep.on_bells):
+        asleep.warm(client)
+    elif which not in COLD:
         measure(client, min(size, 200))  # warm the runners and the code paths
     figures = [measure(client, size) for _ in range(repeats)]
     client.close()

@@ -8,19 +8,28 @@ Prints one JSON object.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
 
 STARTED = time.perf_counter()
 
+from benchmarks import traces  # noqa: E402 – the clock runs first
 
-def start() -> None:
+
+def start(num_cpus: int | None = None) -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        address="local",  # whatever else runs, or ran, on this machine
+        num_cpus=num_cpus,  # absent, what the machine has
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
 
 
 def chains(count: int) -> dict[str, float]:
@@ -38,6 +47,28 @@ def chains(count: int) -> dict[str, float]:
     elapsed = time.perf_counter() - begun
     assert results == [index + 3 for index in range(count)]
     return {"workflows_per_s": count / elapsed, "elapsed_s": elapsed}
+
+
+def alone(count: int) -> dict[str, float]:
+    """W2: one chain of three tasks after the other, each from its submission to its result."""
+    import ray
+
+    @ray.remote
+    def increment(n: int) -> int:
+        return n + 1
+
+    ray.get([increment.remote(0) for _ in range(200)])
+    seconds = []
+    for number in range(count):
+        begun = time.perf_counter()
+        chain = increment.remote(increment.remote(increment.remote(number)))
+        assert ray.get(chain) == number + 3
+        seconds.append(time.perf_counter() - begun)
+    seconds.sort()
+    return {
+        "client_p50_ms": 1_000 * seconds[count // 2],
+        "client_p99_ms": 1_000 * seconds[int(count * 0.99)],
+    }
 
 
 def long_chain(links: int) -> dict[str, float]:
@@ -58,6 +89,22 @@ def long_chain(links: int) -> dict[str, float]:
     return {"ms_per_step": 1000 * elapsed / links}
 
 
+def fan_out(width: int) -> dict[str, float]:
+    """W3: `width` tasks at once, and the sum of what they return."""
+    import ray
+
+    @ray.remote
+    def increment(n: int) -> int:
+        return n + 1
+
+    ray.get([increment.remote(0) for _ in range(200)])
+    begun = time.perf_counter()
+    total = sum(ray.get([increment.remote(index) for index in range(width)]))
+    seconds = time.perf_counter() - begun
+    assert total == width * (width + 1) // 2
+    return {"seconds": seconds, "us_per_item": seconds / width * 1e6}
+
+
 def cold_start() -> dict[str, float]:
     """W6: from the start of the interpreter to the first task's result."""
     start()
@@ -76,8 +123,10 @@ def main() -> None:
     if which == "w6":
         print(json.dumps([cold_start()]))
         return
-    start()
-    measure = {"w1": chains, "w4": long_chain}[which]
+    start(traces.CONCURRENCY if which == "w8" else None)
+    measure = {"w1": chains, "w2": alone, "w3": fan_out, "w4": long_chain, "w8": traces.w8_raw}[
+        which
+    ]
     print(json.dumps([measure(size) for _ in range(repeats)]))
 
 
