@@ -81,7 +81,7 @@ def test_every_command_and_option_is_documented() -> None:
                 assert f"`{parameter.opts[0]}" in sections[name], f"{name} {parameter.opts[0]}"
 
 
-COMMON = {"help", "data", "config", "namespace", "output"}
+COMMON = {"help", "server", "data", "config", "namespace", "output"}
 """Documented once for all commands."""
 
 
@@ -209,9 +209,17 @@ class TestErrors:
     def test_a_value_given_as_the_data_directory(
         self, here: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        code, _, err = ran(capsys, "workflow", "signal", "x", "-n", "go", "--data", '{"ok": true}')
+        code, _, err = ran(capsys, "task", "complete", "x:1:2:1:1", "--data", '{"ok": true}')
         assert code == 2
-        assert "--payload" in err
+        assert "--output" in err
+        code, _, err = ran(capsys, "workflow", "signal", "x", "-n", "go", "--data", '{"ok": true}')
+        assert code == 4, "it is what the signal carries"
+        for name, carried in (("good.json", "{}"), ("bad.json", "{")):
+            (here / name).write_text(carried)
+            code, _, err = ran(capsys, "event", "publish", "-e", "go", "--data", name)
+            assert code == (4 if name == "good.json" else 2), err
+        code, _, err = ran(capsys, "event", "publish", "-e", "go", "--data", "good.json", "-d", "1")
+        assert (code, "leave one out" in err) == (2, True)
 
     def test_a_payload_that_is_not_json(
         self, here: Path, capsys: pytest.CaptureFixture[str]
@@ -243,6 +251,58 @@ class TestErrors:
         code, _, err = ran(capsys, "up")
         assert code == 2
         assert "hosts = 3" in err
+
+    @pytest.mark.parametrize(
+        "url", ["postgresql://me:geheim@db/x", "postgresql://db/x?password=geheim"]
+    )
+    def test_a_password_in_the_command_line(
+        self, here: Path, capsys: pytest.CaptureFixture[str], url: str
+    ) -> None:
+        code, _, err = ran(capsys, "up", "--journal", url)
+        assert code == 2
+        assert "--journal" in err
+        assert "HELIOSTAT_JOURNAL" in err
+        assert "geheim" not in err
+        assert not (here / ".heliostat").exists()
+
+
+class TestDiagram:
+    """`workflow diagram`: of a file, or of a function in one."""
+
+    SHOP = """
+import heliostat as hs
+
+@hs.step
+def pack(order: str) -> str: ...
+
+@hs.workflow
+def send(order: str) -> str:
+    return pack(order)
+"""
+
+    def test_of_a_function_and_of_what_it_compiles_to(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (here / "packing.py").write_text(self.SHOP)
+        code, drawn, _ = ran(capsys, "workflow", "diagram", "packing.py:send")
+        assert code == 0
+        assert drawn.startswith("flowchart TD\n")
+        assert ran(capsys, "workflow", "diagram", "packing.py")[1] == drawn
+        (here / "one.yaml").write_text("id: one\nversion: '1'\nsteps: [{id: a, type: decision}]")
+        code, out, _ = ran(capsys, "workflow", "diagram", "one.yaml", "-l", "dot")
+        assert code == 0
+        assert out.startswith('digraph "one" {')
+
+    def test_of_what_is_not_there(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (here / "two.py").write_text(self.SHOP + self.SHOP.replace("send", "carry"))
+        for named, words in {
+            "two.py": "several workflows: write two.py:NAME with one of send, carry",
+            "two.py:carri": "no workflow 'carri'",
+            "three.py": "there is no file three.py",
+        }.items():
+            code, _, err = ran(capsys, "workflow", "diagram", named)
+            assert code == 2
+            assert words in err
 
 
 class TestInput:

@@ -14,11 +14,12 @@ from heliostat.actors.client.client import Client
 from heliostat.actors.host.api import TaskInfo, TaskInfos
 from heliostat.api.cli.app import main
 from heliostat.cluster import connect, reading
+from heliostat.engine.errors import ExecutionFailed
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import TaskQuery
 from tests.client.inprocess import deployment
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 FLOW = """
 id: flow
@@ -73,7 +74,16 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
             return Lent(client)
 
         def read_tasks(settings: Any, query: TaskQuery) -> TaskInfos:
-            return client.ask("list_tasks", query, TaskInfos)
+            page = client.tasks(
+                person=query.person,
+                status=query.status,
+                execution_id=query.execution_id,
+                definition=query.definition,
+                namespace=query.namespace,
+                limit=query.limit,
+                cursor=query.cursor,
+            )
+            return TaskInfos(tasks=tuple(each.info for each in page), next_cursor=page.next_cursor)
 
         def read_task(settings: Any, key: ExecutionKey, task_id: str) -> TaskInfo:
             return client.task(key.execution_id, task_id).info
@@ -149,10 +159,14 @@ def _until_one(cli: Cli) -> list[Any]:
 def test_a_failed_one_is_retried(client: Client, cli: Cli) -> None:
     cli("register", "fails.yaml")
     cli("workflow", "start", "fails", "--id", "x")
-    assert client.get("x").end().result(BOUND_S).run == 1
+    with pytest.raises(ExecutionFailed):
+        client.get("x").result(BOUND_S)
+    assert client.get("x").status().run == 1
     assert "no step of the root" in cli("workflow", "retry", "x", "--from", "nowhere", code=2)
     cli("workflow", "retry", "x", "--from", "check")
-    assert client.get("x").end().result(BOUND_S).run == 2
+    with pytest.raises(ExecutionFailed):
+        client.get("x").result(BOUND_S)
+    assert client.get("x").status().run == 2
 
 
 def test_a_run_that_fails_says_how_it_goes_on(cli: Cli, tmp_path: Path) -> None:
@@ -168,8 +182,103 @@ def test_definitions_that_call_each_other(client: Client, cli: Cli) -> None:
     assert "heliostat register FILE FILE" in fault
     assert cli("register", "parent.yaml", "flow.yaml") == "parent 1\nflow 1\n"
     assert cli.json("register", "flow.yaml") == [
-        {"id": "flow", "version": "1", "namespace": "default"}
+        {"id": "flow", "version": "1", "namespace": "default", "warnings": []}
     ]
     cli("run", "parent.yaml", "--with", "flow.yaml", "--detach", "--id", "p")
     assert client.get("p").status().definition == "parent"
     assert "no definition 'nothing'" in cli("workflow", "start", "nothing", code=2)
+
+
+def test_two_versions_are_compared(cli: Cli, tmp_path: Path) -> None:
+    changed = FLOW.replace('version: "1"', 'version: "2"').replace("order.paid", "order.settled")
+    (tmp_path / "changed.yaml").write_text(changed)
+    cli("register", "flow.yaml", code=0)
+    files = cli.json("workflow", "diff", "flow.yaml", "flow.yaml")
+    assert files["changes"] == []
+    with pytest.raises(SystemExit) as exited:
+        main(["workflow", "diff", "flow@1", "changed.yaml", "--format", "json"])
+    assert exited.value.code == 1
+    cli("register", "changed.yaml")
+    with pytest.raises(SystemExit) as exited:
+        main(["workflow", "diff", "flow@1", "flow"])
+    assert exited.value.code == 1
+    assert "no definition" in cli("workflow", "diff", "flow@1", "nothing@1", code=2)
+
+
+GREETS = """
+import heliostat as hs
+
+@hs.step
+def greet(name: str) -> str: ...
+
+@hs.workflow
+def greets(name: str) -> str:
+    greeting = greet(name)
+    return greeting
+"""
+
+
+def test_functions_are_compared(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "greets_before.py").write_text(GREETS)
+    changed = GREETS.replace("return greeting", "again = greet(greeting)\n    return again")
+    (tmp_path / "greets_after.py").write_text(changed)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "greets_after.py").write_text(GREETS)
+    with pytest.raises(SystemExit) as exited:
+        main(["workflow", "diff", "greets_before.py:greets", "greets_after.py"])
+    assert exited.value.code == 1
+    assert "+ step again (activity)" in capsys.readouterr().out
+    told = cli("workflow", "diff", "greets_after.py", "other/greets_after.py", code=2)
+    assert "give the file another name" in told
+
+
+PATIENT = """
+id: patient
+version: "1"
+steps:
+  - {id: ready, type: wait, signal: go, next: done}
+  - {id: done, type: decision, output: 1}
+"""
+
+
+def test_executions_are_moved_to_another_version(client: Client, cli: Cli, tmp_path: Path) -> None:
+    versions = {
+        "1": PATIENT,
+        "2": PATIENT.replace("output: 1", "output: 2"),
+        "3": PATIENT.replace("ready", "steady"),
+    }
+    for version, text in versions.items():
+        file = tmp_path / f"patient{version}.yaml"
+        file.write_text(text.replace('version: "1"', f'version: "{version}"'))
+        cli("register", file.name)
+    for id in ("p-1", "p-2", "p-3"):
+        cli("workflow", "start", "patient", "--version", "1", "--id", id)
+    told = cli("workflow", "migrate", "p-1", "--to", "2", "--reason", "mended")
+    assert told == "execution p-1 is moved; it is Waiting\n"
+    assert client.get("p-1").status().version == "2"
+    found = _moved(cli, "--all", "patient", "--from", "1", "--to", "3", "--dry-run", code=1)
+    assert {each["id"]: each["code"] for each in found} == {"p-2": "UNMAPPED", "p-3": "UNMAPPED"}
+    assert found[0]["details"]["obstacles"] == [
+        {"place": "step `ready`", "reason": "is waiting and is not in version 3"}
+    ]
+    assert {each["id"] for each in _moved(cli, "--all", "patient", "--to", "2")} == {"p-2", "p-3"}
+    assert _moved(cli, "--all", "patient", "--to", "2") == []
+    cli("workflow", "signal", "p-3", "--name", "go")
+    assert client.get("p-3").result(BOUND_S) == 2
+    check = ("--check", "--all", "patient", "--from", "1")
+    assert _moved(cli, *check, "--to", "2") == {"maps": True, "obstacles": []}
+    assert _moved(cli, *check, code=1)["obstacles"] == [
+        {"place": "step `ready`", "reason": "is not in version 3"}
+    ]
+    assert "one of the two" in cli("workflow", "migrate", code=2)
+    assert "--from VERSION" in cli("workflow", "migrate", "--check", "--all", "patient", code=2)
+
+
+def _moved(cli: Cli, *arguments: str, code: int = 0) -> Any:
+    with pytest.raises(SystemExit) as exited:
+        main(["workflow", "migrate", *arguments, "--format", "json"])
+    out, err = cli._capsys.readouterr()
+    assert exited.value.code == code, err
+    return json.loads(out)

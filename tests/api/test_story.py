@@ -38,7 +38,8 @@ EVENTS = typing.get_args(ExecutionEvent)
 PLAN = cast(
     "Plan",
     SimpleNamespace(
-        steps=[SimpleNamespace(id=id) for id in ("charge", "ship", "ask")],
+        steps=[SimpleNamespace(id=id, place=None) for id in ("charge", "ship", "ask")],
+        step_by_id={"charge": 0, "ship": 1, "ask": 2},
         handlers=[SimpleNamespace(name="on_refund")],
         edges=[SimpleNamespace(source=0, target=1), SimpleNamespace(source=0, target=-1)],
     ),

@@ -28,6 +28,9 @@ class ScriptedHosts:
     """One host: calls are answered by handlers, the result stream says what tests `say`."""
 
     any = "host/0"
+    names = ("host/0",)
+    deployment = "scripted"
+    call_timeout_s = 10.0
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -39,9 +42,18 @@ class ScriptedHosts:
     def of(self, key: ExecutionKey) -> str:
         return self.any
 
-    def call(self, host: str, method: str, request: Any, answered: Any, **bounds: Any) -> Any:
+    def once(self, host: str, method: str, request: Any, answered: Any, *bounds: Any) -> Any:
         self.calls.append((method, request))
         return self.handlers[method](request)
+
+    def ask(self, method: str, request: Any, answered: Any, **how: Any) -> Any:
+        return self.once(self.any, method, request, answered)
+
+    def learn(self, key: ExecutionKey, owner: str) -> None: ...
+
+    def close(self) -> None: ...
+
+    def refresh(self, *, without: str | None = None) -> None: ...
 
     def results(self, host: str, client_id: str, closing: threading.Event) -> Iterator[ResultBatch]:
         self.opened += 1

@@ -12,6 +12,7 @@ import pytest
 
 from heliostat.actors.client.client import Client
 from heliostat.actors.client.hosts import Hosts
+from heliostat.actors.client.opening import ray_client
 from heliostat.actors.host.api import Refusal, StartAnswers, Started, StartMany
 from heliostat.engine.errors import (
     Duplicate,
@@ -27,12 +28,12 @@ from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.kernel.events import Failure
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 
 
 @pytest.fixture
 def client(hosts: Any, tmp_path: Path) -> Iterator[Client]:
-    with Client(hosts=cast("Hosts", hosts), blobs=FileBlobStore(tmp_path)) as client:
+    with ray_client(hosts=cast("Hosts", hosts), blobs=FileBlobStore(tmp_path)) as client:
         yield client
 
 

@@ -7,9 +7,16 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import heliostat
+from heliostat.actors.client.actor import ExecutionActor
+from heliostat.actors.client.interface import Connection
+from heliostat.actors.client.ray_connection import RayConnection
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("ray", "fastapi", "pyarrow", "pydantic", "numpy")
@@ -58,32 +65,55 @@ def test_every_name_is_documented() -> None:
     assert documented == set(heliostat.__all__)
 
 
-def test_every_method_is_documented() -> None:
+FACES = (heliostat.Client, heliostat.Handle, heliostat.Task, ExecutionActor)
+
+
+def methods(type_: type) -> dict[str, Callable[..., Any]]:
+    """The public methods of a class, its bases' too."""
+    found = inspect.getmembers(type_, inspect.isfunction)
+    return {name: method for name, method in found if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("type_", FACES)
+def test_every_method_is_documented(type_: type) -> None:
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    for type_ in (heliostat.Client, heliostat.Handle, heliostat.Task):
-        for name in vars(type_):
-            if not name.startswith("_") and name not in INTERNAL:
-                assert f"`{name.removesuffix('_async')}" in text, f"{type_.__name__}.{name}"
+    for name in methods(type_):
+        assert f"`{name.removesuffix('_async')}" in text, f"{type_.__name__}.{name}"
 
 
-INTERNAL = {"ask", "watch", "received", "output_of", "end"}
-"""Between the modules of the client."""
+NO_WAIT = {"get", "actor"}
+"""Ask nobody."""
 
 
-def test_everything_that_waits_has_an_async_twin() -> None:
-    """Of the same parameters, but for a few that only pass them on."""
-    no_wait = {"get", "results"}  # asks nobody; waits in an iterator
-    for type_ in (heliostat.Client, heliostat.Handle, heliostat.Task):
-        methods = {name for name, value in vars(type_).items() if inspect.isfunction(value)}
-        public = {name for name in methods if not name.startswith("_")} - INTERNAL - no_wait
-        for name in {name for name in public if not name.endswith("_async")}:
-            assert f"{name}_async" in methods, f"{type_.__name__}.{name}"
-            plain, twin = (
-                list(inspect.signature(getattr(type_, each)).parameters)
-                for each in (name, f"{name}_async")
-            )
-            assert twin in (plain, ["self", "filters"]) or (type_.__name__, name) in SHORTER
+@pytest.mark.parametrize("type_", FACES)
+def test_each_method_that_waits_has_an_async_form_of_the_same_signature(type_: type) -> None:
+    found = methods(type_)
+    plain = {name for name in found if not name.endswith("_async")} - NO_WAIT
+    assert {name for name in found if name.endswith("_async")} == {f"{n}_async" for n in plain}
+    for name in plain:
+        one, twin = (inspect.signature(found[each]) for each in (name, f"{name}_async"))
+        assert one.parameters == twin.parameters, f"{type_.__name__}.{name}"
+        answered = str(twin.return_annotation).replace("AsyncIterator", "Iterator")
+        assert answered == str(one.return_annotation), f"{type_.__name__}.{name}"
+        function = found[f"{name}_async"]
+        assert inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-SHORTER = {("Client", "start_many")}
-"""Twins without a parameter that the plain form has."""
+def test_a_connection_by_ray_has_the_interface_of_all() -> None:
+    """What type checkers see where one is given, also for the names of parameters."""
+    wanted, there = methods(Connection), methods(RayConnection)
+    assert set(there) - set(wanted) == {"feed", "stored", "plan", "attempts"}  # a door's
+    assert set(wanted) <= set(there)
+    for name in wanted:
+        assert inspect.signature(there[name]) == inspect.signature(wanted[name]), name
+
+
+def test_the_interface_and_the_faces_load_no_ray() -> None:
+    code = (
+        "import sys, heliostat.actors.client.interface, heliostat.actors.client.client; "
+        "print('ray' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout.strip() == "False"

@@ -32,7 +32,7 @@ def calling(id: str, *workflows: str, version: str = "1", **fields: Any) -> Defi
 
 
 def prepared(definition: Definition, *, dev: bool = False) -> Prepared:
-    return Prepared(definition=definition, activities={}, bundle=b"", dev=dev)
+    return Prepared(definition=definition, activities={}, bundle=b"", by_content=dev)
 
 
 class Rows:
@@ -84,7 +84,8 @@ def registrar(rows: Rows, tmp_path: Path) -> Registrar:
 
 
 def registered(registrar: Registrar, *definitions: Definition, dev: bool = False) -> Sequence[Any]:
-    return registrar.register([prepared(each, dev=dev) for each in definitions])
+    entered = registrar.register([prepared(each, dev=dev) for each in definitions])
+    return [each.row for each in entered]
 
 
 class TestChildren:

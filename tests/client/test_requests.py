@@ -10,6 +10,7 @@ import pytest
 
 from heliostat.actors.client.client import Client
 from heliostat.actors.client.hosts import Hosts
+from heliostat.actors.client.opening import ray_client
 from heliostat.actors.client.refusals import to_error
 from heliostat.actors.host.api import (
     Accepted,
@@ -28,13 +29,13 @@ from heliostat.engine.kernel.events import Failure
 from heliostat.engine.values import Reference
 from tests.client.conftest import ScriptedHosts
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 KEY = ExecutionKey("default", "a")
 
 
 @pytest.fixture
 def client(hosts: ScriptedHosts, tmp_path: Path) -> Iterator[Client]:
-    with Client(hosts=cast("Hosts", hosts), blobs=FileBlobStore(tmp_path)) as client:
+    with ray_client(hosts=cast("Hosts", hosts), blobs=FileBlobStore(tmp_path)) as client:
         yield client
 
 
@@ -301,7 +302,9 @@ class AwayOnce(Hosts):
         super().__init__(deployment="d", generation=1, hosts=1, call_timeout_ms=10_000)
         self.requests: list[Any] = []
 
-    def _once(self, host: str, method: str, request: Any, answered: Any, bound_s: float) -> Any:
+    def once(
+        self, host: str, method: str, request: Any, answered: Any, bound_s: float = 0.0
+    ) -> Any:
         self.requests.append(request)
         if len(self.requests) == 1:
             raise errors.Unreachable("the host died")
@@ -310,7 +313,7 @@ class AwayOnce(Hosts):
 
 def test_a_call_that_is_repeated_is_one_request(tmp_path: Path) -> None:
     hosts = AwayOnce()
-    with Client(hosts=hosts, blobs=FileBlobStore(tmp_path)) as client:
+    with ray_client(hosts=hosts, blobs=FileBlobStore(tmp_path)) as client:
         client.get("a").signal("go")
     first, second = hosts.requests
     assert first.message_id == second.message_id

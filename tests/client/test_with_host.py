@@ -19,7 +19,7 @@ from heliostat.engine.authoring import parse_definition
 from heliostat.engine.authoring.steps import merge
 from tests.client.inprocess import deployment
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 WAITS = """
 id: waits

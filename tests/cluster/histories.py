@@ -16,6 +16,8 @@ Effect = tuple[int, str, int, int]
 ENDS = {f"execution.{status.lower()}" for status in TERMINAL}
 EXPLAINS = ("step.completed", "step.failed", "attempt.failed", "attempt.stopping", "attempt.ended")
 """What says of an attempt that it was made."""
+REPEATED = ("task.claimed", "task.released", "task.assigned", "task.progressed")
+"""What may be recorded of an attempt as often as people like."""
 SETTLES = ("step.completed", "step.failed", "step.skipped")
 
 
@@ -53,6 +55,9 @@ class History:
 
     def kinds(self) -> Counter[str]:
         return Counter(event["type"] for event in self.events)
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event["type"] == kind]
 
     def completed(self) -> Counter[str]:
         """How often each step completed; a `foreach` counts its items and itself."""
@@ -94,7 +99,7 @@ class History:
             kind = event["type"]
             if kind == "execution.retried":
                 run += 1
-            if "at" in event and kind not in ("task.claimed", "task.released", "task.assigned"):
+            if "at" in event and kind not in REPEATED:
                 at = effect(event["at"])
                 seen[run, kind, at] += 1
                 if kind in SETTLES:

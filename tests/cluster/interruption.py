@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -39,6 +39,9 @@ from tests.cluster.histories import History, read_effects
 DEFINITIONS = Path(__file__).parent / "language"
 
 When = Literal["during", "after"]
+Stage = Literal["first", "holds", "behind", "timed"]
+"""The second has attempts that hold runners, the third such that may wait for one behind these,
+the fourth makes none and must not wait for others, since its time runs."""
 
 
 def each_run(cases: Iterable[Case]) -> list[tuple[str, When]]:
@@ -138,10 +141,14 @@ class Case:
     input: Mapping[str, Any] = field(default_factory=dict)
     ready: Callable[[Run], bool] = lambda _: True
     """What else must be true before."""
-    stage: Literal["first", "holds", "timed"] = "first"
-    """When it starts: each stage when those before are where they must be. The second has attempts
-    that hold runners, the third makes none and must not wait for others, since its time runs."""
+    stage: Stage = "first"
+    """When it starts: each stage when those before are where they must be."""
     whens: tuple[When, ...] = ("during", "after")
+
+    def __post_init__(self) -> None:
+        """What no runner has is the host's alone, and a next host says that it issues it again."""
+        if self.kinds.get("owner.changed") == 0:
+            assert set(self.active) <= set(self.begun), f"{self.name}: a runner may not have all"
 
     @property
     def file(self) -> Path:
@@ -175,7 +182,7 @@ class Interruption:
 
         Nothing is asserted here, so that each case is judged by a test of its own.
         """
-        for stage in ("first", "holds", "timed"):
+        for stage in get_args(Stage):
             chosen = [run for run in self.runs.values() if run.case.stage == stage]
             for run in chosen:
                 definition = f"lang-{run.case.file.stem.replace('_', '-')}"
@@ -246,12 +253,13 @@ class Interruption:
             for what, count in case.completed.items()
             if history.completed()[what] != count
         ]
-        run.faults += [
-            f"{kind} is recorded {history.kinds()[kind]} times, not {count}"
-            for kind, count in case.kinds.items()
-            if history.kinds()[kind] != count
-        ]
         effects = read_effects(run.ledger)
+        run.faults += [
+            f"{kind} is recorded {len(found)} times, not {count}: {found}; the effects of its "
+            f"steps are {dict(effects.get(run.id, {}))}"
+            for kind, count in case.kinds.items()
+            if len(found := history.of(kind)) != count
+        ]
         run.faults += history.faults(effects.pop(run.id, Counter()))
         for child in run.children():
             told = History(child.id, child.history())

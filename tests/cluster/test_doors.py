@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import heliostat as hs
 from heliostat.actors.client.client import Client
@@ -47,7 +45,7 @@ def echo(value: object) -> object:
 class TestRegister:
     def test_the_same_again_is_harmless(self, client: Client) -> None:
         first, again = client.register(SHOP), client.register(str(SHOP))
-        assert first == again
+        assert structs.replace(first, existed=True) == again  # it says that it was there
         assert first.version in [each.version for each in client.definitions("shop")]
 
     def test_other_content_is_refused_with_the_difference(self, client: Client) -> None:
@@ -172,6 +170,21 @@ class TestHandle:
             assert [output["said"] for output in outputs] == ["A", "B", "C"]
             assert (await handles[0].status_async()).status == "Completed"
 
+    async def test_following_by_ray_calls(self, deployment: Place) -> None:
+        """Blocking and not, live and of what has ended: the same events, once each."""
+        async with attach(deployment.configuration) as client:
+            await client.register_async(SLEEPER)
+            handle = await client.start_async("sleeper", {"wait": "1s", "word": "w"})
+            told = [one async for one in handle.follow_async()]
+            assert told[1:] == await handle.history_async()
+            again = await asyncio.to_thread(lambda: list(handle.follow()))
+            assert again[1:] == told[1:]
+            early = handle.follow_async()
+            assert await anext(early)
+            await early.aclose()  # leaving early is harmless
+            with pytest.raises(NotFound):
+                await anext(client.get("nobody").follow_async())
+
 
 class TestHostDies:
     """kill -9 on the host: nothing is lost, nothing is done twice, the client only waits longer."""
@@ -195,47 +208,3 @@ class TestHostDies:
         killer.join()
         seen = {handle.result()["said"] for handle in client.results(handles, BOUND_S)}
         assert seen == {f"W{n}" for n in range(5_000)}
-
-
-EMBEDDED = """\
-import sys
-import heliostat as hs
-with hs.connect(sys.argv[1], runners=1) as client:
-    assert client.embedded
-    client.register(sys.argv[2])
-    with hs.connect(sys.argv[1]) as second:
-        assert not second.embedded
-        handle = second.start("shop", {"lines": ["tea"]}, id="one")
-        print(handle.result(60)["paid"], len(handle.history()))
-print("closed")
-"""
-
-
-@pytest.mark.long
-class TestEmbedded:
-    def test_ends_with_its_client_and_the_journal_stays(self, place: Place) -> None:
-        for _ in range(2):
-            ran = subprocess.run(
-                [sys.executable, "-c", EMBEDDED, str(place.home / "data"), str(SHOP)],
-                capture_output=True,
-                text=True,
-                timeout=BOUND_S,
-                env=place.environment(),
-                check=False,
-            )
-            assert ran.stdout.split() == ["3", "4", "closed"], ran.stderr
-            assert ran.stderr == ""
-            assert not _processes_below(place.home)
-
-
-def _processes_below(home: Path) -> list[str]:
-    """Command lines that name the directory, as those of its Ray do."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if str(home) in line:
-            found.append(line)
-    return found

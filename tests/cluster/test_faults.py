@@ -28,7 +28,7 @@ from heliostat.engine.errors import (
     ExecutionFailed,
     InputError,
 )
-from tests.cluster.conftest import BOUND_S, Place
+from tests.cluster.conftest import BOUND_S, Shared
 
 pytestmark = pytest.mark.long
 
@@ -134,10 +134,10 @@ class TestDefinition:
         ],
     )
     def test_a_faulty_file_is_refused(
-        self, deployment: Place, bench: Bench, steps: str, code: str, told: str
+        self, deployment: Shared, bench: Bench, steps: str, code: str, told: str
     ) -> None:
         file = bench.write("faulty", steps)
-        ran = deployment.cli("run", str(file))
+        ran = deployment.here("run", str(file))
         assert (ran.code, ran.out) == (2, ""), ran.err
         place = re.search(rf"faulty\.yaml:(\d+):(\d+) error\[{code}\]", ran.err)
         assert place is not None, ran.err

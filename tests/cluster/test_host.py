@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +13,15 @@ import pytest
 from heliostat.actors import names, remote
 from heliostat.actors.calls import unpack
 from heliostat.actors.client.client import Client
+from heliostat.actors.dispatch.opening import objects_settings
 from heliostat.actors.host.questions import HostInfo
+from heliostat.actors.objects.keeper import create_keeper, find_keeper
 from heliostat.actors.settings import Settings
 from heliostat.cluster.connect import attach
-from heliostat.cluster.deployment import down, settings_of, up
-from heliostat.cluster.record import read_record
-from tests.cluster.conftest import Place
+from heliostat.cluster.deployment import settings_of
+from tests.cluster.conftest import BOUND_S, Shared
 
 pytestmark = pytest.mark.long
-
-BOUND_S = 90.0
 
 NAPS = """
 id: naps
@@ -44,31 +41,18 @@ def nap(n):
 """
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    """A deployment of this file's own: it is treated badly."""
-    path = Path(tempfile.mkdtemp(prefix="hs-"))
-    (path / "naps.py").write_text(CODE)
-    (path / "naps.yaml").write_text(NAPS)
-    place = Place(path)
-    up(place.configuration)
-    yield place
-    down(place.configuration)
-    shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.fixture
-def client(place: Place) -> Iterator[Client]:
-    with attach(place.configuration) as client:
-        client.register(place.home / "naps.yaml")
+def client(deployment: Shared, tmp_path: Path) -> Iterator[Client]:
+    (tmp_path / "naps.py").write_text(CODE)
+    (tmp_path / "naps.yaml").write_text(NAPS)
+    with attach(deployment.configuration) as client:
+        client.register(tmp_path / "naps.yaml")
         yield client
 
 
 @pytest.fixture
-def settings(place: Place) -> Settings:
-    record = read_record(place.configuration.data_dir)
-    assert record is not None
-    return settings_of(place.configuration, record)
+def settings(deployment: Shared) -> Settings:
+    return settings_of(deployment.configuration, deployment.record)
 
 
 def info_of(settings: Settings) -> HostInfo | None:
@@ -145,6 +129,35 @@ class TestFrozen:
         assert after is not None
         assert after.pid != before.pid
         check_whole(client, ids)
+
+
+class TestStopped:
+    def test_the_supervisor_ends_what_has_no_row_that_could_tell(
+        self, client: Client, settings: Settings
+    ) -> None:
+        """Nobody but the supervisor looks after the keeper's process; steps go on without it."""
+        import ray
+
+        kept = objects_settings(settings)
+        assert kept is not None
+        create_keeper(kept)
+
+        def pid() -> int | None:
+            keeper = find_keeper(kept)
+            assert keeper is not None
+            try:
+                found: int = ray.get(
+                    keeper.__ray_call__.remote(lambda self: os.getpid()), timeout=2
+                )
+            except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+                return None
+            return found
+
+        eventually(pid, "the keeper is there")
+        stopped = pid()
+        assert stopped is not None
+        os.kill(stopped, signal.SIGSTOP)
+        eventually(lambda: pid() not in (None, stopped), "another process is the keeper")
 
 
 class TestMissing:

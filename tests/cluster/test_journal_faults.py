@@ -27,9 +27,8 @@ from heliostat.actors.client.client import Client
 from heliostat.cluster.config import load_configuration
 from heliostat.cluster.connect import attach
 from heliostat.cluster.deployment import settings_of
-from heliostat.cluster.record import read_record
 from heliostat.engine.errors import Unreachable
-from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place
+from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place, Shared
 
 pytestmark = pytest.mark.long
 
@@ -47,13 +46,11 @@ WORD = "w" * 40_000
 
 
 @contextmanager
-def pragma(deployment: Place, during: str, afterwards: str) -> Iterator[None]:
+def pragma(deployment: Shared, during: str, afterwards: str) -> Iterator[None]:
     """The connection that writes the journal, told otherwise for a while."""
     import ray
 
-    record = read_record(deployment.configuration.data_dir)
-    assert record is not None
-    host = remote.find_host(settings_of(deployment.configuration, record), 0)
+    host = remote.find_host(settings_of(deployment.configuration, deployment.record), 0)
 
     def tell(text: str) -> None:
         asked = host.__ray_call__.remote(lambda self: _execute(self, text))
@@ -115,21 +112,21 @@ def check_whole(client: Client, ids: list[str]) -> None:
 
 
 class TestWhileItRuns:
-    def test_full(self, deployment: Place, client: Client) -> None:
+    def test_full(self, deployment: Shared, client: Client) -> None:
         client.register(SHOUT)
         before = client.info()["hosts"][0]["incarnation"]
         with pragma(deployment, "max_page_count = 1", f"max_page_count = {2**32 - 2}"):
             starting = Starting(client, "full")
             eventually(lambda: "its disk is full; free some space" in trouble_of(client), "trouble")
-            ran = deployment.cli("status", "--format", "json")
+            ran = deployment.here("status", "--format", "json")
             assert "its disk is full" in ran.json["problem"], ran.out
-            assert "full" in deployment.cli("status").out
+            assert "full" in deployment.here("status").out
             assert starting.is_alive()  # nothing was acknowledged
         starting.join(BOUND_S)
         check_whole(client, starting.ids)
         assert client.info()["hosts"][0]["incarnation"] == before
 
-    def test_read_only(self, deployment: Place, client: Client) -> None:
+    def test_read_only(self, deployment: Shared, client: Client) -> None:
         client.register(SHOUT)
         with pragma(deployment, "query_only = 1", "query_only = 0"):
             starting = Starting(client, "read-only")
@@ -142,7 +139,7 @@ class TestWhileItRuns:
         again = client.start("shout", {"word": WORD}, id="read-only-x")  # the same start
         check_whole(client, [*starting.ids, again.id])
 
-    def test_its_disk_fails(self, deployment: Place, client: Client) -> None:
+    def test_its_disk_fails(self, deployment: Shared, client: Client) -> None:
         client.register(SHOUT)
         with file_size_limit(client, 4_096):
             starting = Starting(client, "failing")
@@ -157,13 +154,10 @@ class TestUp:
     """Most as a guest of the session's Ray: what is tried here is the journal."""
 
     @pytest.fixture
-    def up(self, deployment: Place, place: Place) -> list[str]:
-        record = read_record(deployment.configuration.data_dir)
-        assert record is not None
-        assert record.ray.address is not None
+    def up(self, deployment: Shared, place: Place) -> list[str]:
         config = place.home / "heliostat.toml"
-        config.write_text("up_timeout_ms = 8_000\n")
-        return ["up", "--ray-address", record.ray.address, "--config", str(config)]
+        config.write_text("up_timeout_ms = 60_000\n")
+        return ["up", "--ray-address", deployment.ray_address, "--config", str(config)]
 
     def test_another_process_writes_it(self, place: Place, up: list[str]) -> None:
         data = place.home / "data"
@@ -186,12 +180,12 @@ class TestUp:
         assert "Traceback" not in ran.err
         assert (place.home / "data" / "journal").read_text() == text
 
-    def test_its_directory_was_copied(self, deployment: Place, place: Place) -> None:
+    def test_its_directory_was_copied(self, deployment: Shared, place: Shared) -> None:
         source, copy = deployment.home / "data", place.home / "data"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("ray"))
-        assert place.cli("status").code == 4  # the copy does not pass for the one that runs
-        assert place.cli("down").code == 0
-        assert deployment.cli("status").code == 0
+        assert place.here("status").code == 4  # the copy does not pass for the one that runs
+        assert place.here("down").code == 0
+        assert deployment.here("status").code == 0
         assert place.cli("up").code == 0
         shutil.copy(STEPS, place.home)
         (place.home / "who.yaml").write_text(WHO)

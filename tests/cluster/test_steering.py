@@ -1,4 +1,4 @@
-"""Pause, resume, retry and cancel, asked of a host that is killed meanwhile: each happens once."""
+"""Pause, resume, retry, migrate and cancel, asked of a host that is killed: each happens once."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def retry_from(run: Run) -> None:
     run.handle.retry("b")
 
 
+def migrate(run: Run) -> None:
+    """The attempt that runs goes on, and what it returns is the later version's to take."""
+    run.client.register(DEFINITIONS / "migrated_later.yaml")
+    run.handle.migrate("2", reason="mended")
+    assert run.handle.status().version == "2"
+    run.open()
+    run.signal("go", 5)
+
+
 def cancel(run: Run) -> None:
     run.handle.cancel("enough")
 
@@ -93,6 +102,16 @@ CASES = [
         stage="holds",
         output=[1, 2],
         completed={"held": 1, "sleeps": 1, "one": 1, "two": 1},
+    ),
+    Case(
+        "migrated",
+        active=("told",),
+        begun=("held",),
+        act=migrate,
+        stage="holds",
+        output=[41, 5],
+        completed={"held": 1, "added": 1, "told": 1, "both": 1},
+        kinds={"execution.migrated": 1},
     ),
     Case(
         "cancel",

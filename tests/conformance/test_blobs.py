@@ -35,6 +35,14 @@ def age(path: Path, by_s: float) -> None:
     os.utime(path, (instant, instant))
 
 
+def swept(store: BlobStore, keep: frozenset[str], *, older_than_s: float) -> int:
+    """Delete all that is old and not kept, as a host does; how many."""
+    return sum(
+        store.delete([name for name in part if name not in keep], older_than_s=older_than_s)
+        for part in store.aged(older_than_s=older_than_s)
+    )
+
+
 class TestContent:
     @pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 5_000])
     def test_what_was_put_is_read(self, store: BlobStore, content: bytes) -> None:
@@ -132,14 +140,14 @@ class TestSweep:
         young, kept, old = (store.put("default", body) for body in (b"young", b"kept", b"old"))
         for name in (kept, old):
             age(file_of(tmp_path, name), 2 * DAY_S)
-        assert store.sweep(frozenset({kept}), older_than_s=DAY_S) == 1
+        assert swept(store, frozenset({kept}), older_than_s=DAY_S) == 1
         assert [store.exists(name) for name in (young, kept, old)] == [True, True, False]
 
     def test_put_refreshes(self, store: BlobStore, tmp_path: Path) -> None:
         name = store.put("default", b"x")
         age(file_of(tmp_path, name), 2 * DAY_S)
         store.put("default", b"x")
-        assert store.sweep(frozenset(), older_than_s=DAY_S) == 0
+        assert swept(store, frozenset(), older_than_s=DAY_S) == 0
         assert store.exists(name)
 
     def test_what_a_crash_left_is_cleared(self, store: BlobStore, tmp_path: Path) -> None:
@@ -149,11 +157,32 @@ class TestSweep:
         young.touch()
         old.touch()
         age(old, 2 * DAY_S)
-        assert store.sweep(frozenset(), older_than_s=DAY_S) == 0
+        assert swept(store, frozenset(), older_than_s=DAY_S) == 0
         assert (young.exists(), old.exists(), store.exists(name)) == (True, False, True)
 
+    def test_parts_are_bounded(
+        self, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blobs, "PART", 2)
+        folder = tmp_path / "blobs" / "default" / "ab"
+        folder.mkdir(parents=True)
+        names = [f"ab{n:062x}" for n in range(5)]
+        for name in names:
+            (folder / name).touch()
+            age(folder / name, 2 * DAY_S)
+        parts = list(store.aged(older_than_s=DAY_S))
+        assert list(map(len, parts)) == [2, 2, 1]
+        assert [each for part in parts for each in part] == [f"default/{name}" for name in names]
+
+    def test_names_that_lead_elsewhere_delete_nothing(
+        self, store: BlobStore, tmp_path: Path
+    ) -> None:
+        (tmp_path / "secret").write_bytes(b"secret")
+        assert store.delete(["../secret", "default/../../secret"], older_than_s=0) == 0
+        assert (tmp_path / "secret").exists()
+
     def test_empty_store(self, store: BlobStore) -> None:
-        assert store.sweep(frozenset(), older_than_s=0) == 0
+        assert swept(store, frozenset(), older_than_s=0) == 0
 
     def test_put_between_the_sweeps_look_and_its_deletion(
         self, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,7 +190,7 @@ class TestSweep:
         name = store.put("default", b"x")
         age(file_of(tmp_path, name), 2 * DAY_S)
         looked = self.once_after(monkeypatch, lambda: store.put("default", b"x"))
-        assert store.sweep(frozenset(), older_than_s=DAY_S) == 0
+        assert swept(store, frozenset(), older_than_s=DAY_S) == 0
         assert looked
         assert store.get(name) == b"x"
 
@@ -198,9 +227,9 @@ class TestSweep:
         for writer in writers:
             writer.start()
         while not done.is_set():
-            store.sweep(frozenset(), older_than_s=0)
+            swept(store, frozenset(), older_than_s=0)
         for writer in writers:
             writer.join()
         assert not failures
-        store.sweep(frozenset(), older_than_s=0)
+        swept(store, frozenset(), older_than_s=0)
         assert store.get(store.put("default", b"0")) == b"0"

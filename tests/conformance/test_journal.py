@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from heliostat.engine.errors import InputError, JournalError
+from heliostat.engine.errors import JournalError
 from heliostat.engine.journal.protocol import (
     Append,
     AppendResult,
-    DefinitionRow,
     ExecutionQuery,
     Journal,
     OwnerRow,
@@ -505,168 +503,3 @@ class TestOwners:
         assert [(s.shard, s.epoch, s.owner) for s in shards] == [
             (str(n), 0, None) for n in range(4)
         ]
-
-
-def definition(id: str, version: str, **changes: Any) -> DefinitionRow:
-    fields: dict[str, Any] = {
-        "namespace": "default",
-        "id": id,
-        "version": version,
-        "content_hash": "h",
-        "body": b"{}",
-        "compiled": b"\0",
-        "registered_at_ms": 1,
-    }
-    return DefinitionRow(**(fields | changes))
-
-
-class TestDefinitions:
-    """A version is immutable; the one registered last comes first."""
-
-    async def test_a_version_is_stored_once(self, journal: Journal) -> None:
-        first = definition("order", "1")
-        assert await journal.put_definition(first) == first
-        other = definition("order", "1", content_hash="other")
-        assert await journal.put_definition(other) == first
-        assert await journal.get_definition("default", "order", "1") == first
-
-    async def test_latest_and_lists(self, journal: Journal) -> None:
-        versions = [definition("order", v) for v in ("1", "10", "2")]
-        pay = definition("pay", "1")
-        for each in (*versions[:2], pay, versions[2], definition("order", "9", namespace="x")):
-            await journal.put_definition(each)
-        assert await journal.get_definition("default", "order") == versions[2]
-        assert await journal.get_definition("default", "order", "3") is None
-        assert await journal.get_definition("default", "nothing") is None
-        listed = await journal.list_definitions("default")
-        assert listed == [versions[2], pay, versions[1], versions[0]]
-        listed = await journal.list_definitions("default", id="order", limit=1, offset=1)
-        assert listed == [versions[1]]
-
-
-class TestVisibility:
-    """Rows are listed newest first, page by page, while others are added."""
-
-    async def listed(self, journal: Journal, **query: Any) -> list[str]:
-        found: list[str] = []
-        cursor = None
-        while True:
-            page = await journal.list_executions(
-                ExecutionQuery(**({"namespace": "default"} | query), cursor=cursor)
-            )
-            found += [each.key.execution_id for each in page.rows]
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
-            assert len(page.rows) == query["limit"]
-
-    @pytest.fixture
-    async def owner(self, journal: Journal) -> Owner:
-        """With seven executions: `e-0` is the oldest, `e-4` to `e-6` are of one instant."""
-        owner = await Owner.of(journal)
-        statuses = ["Completed", "Running", "Failed", "Waiting", "Running", "Completed", "Failed"]
-        for n, status in enumerate(statuses):
-            await owner.append(
-                created(
-                    f"e-{n}",
-                    status=status,
-                    created_at_ms=min(n, 4) * 10,
-                    definition="order" if n % 2 else "pay",
-                    version=str(n % 3),
-                    tags={"customer": "c" if n < 5 else "d", "odd": str(n % 2)},
-                )
-            )
-        return owner
-
-    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 1_000])
-    async def test_newest_first_in_pages(self, journal: Journal, owner: Owner, limit: int) -> None:
-        assert await self.listed(journal, limit=limit) == [f"e-{n}" for n in range(6, -1, -1)]
-
-    @pytest.mark.parametrize(
-        ("query", "found"),
-        [
-            ({"status": ("Running",)}, "41"),
-            ({"status": ("Completed",)}, "50"),
-            ({"status": ("Failed", "Waiting", "Completed", "Failed")}, "65320"),
-            ({"definition": "order"}, "531"),
-            ({"definition": "pay", "version": "0"}, "60"),
-            ({"version": "1"}, "41"),
-            ({"created_from_ms": 20}, "65432"),
-            ({"created_before_ms": 20}, "10"),
-            ({"created_from_ms": 10, "created_before_ms": 40, "status": ("Failed",)}, "2"),
-            ({"tags": {"customer": "d"}}, "65"),
-            ({"tags": {"customer": "c", "odd": "0"}}, "420"),
-            ({"tags": {"odd": "0"}, "status": ("Failed", "Completed")}, "620"),
-            ({"tags": {"odd": "0"}, "definition": "order"}, ""),
-            ({"tags": {"customer": "nobody"}}, ""),
-            ({"status": ("Canceled",)}, ""),
-            ({"namespace": "empty"}, ""),
-        ],
-        ids=str,
-    )
-    async def test_filters(
-        self, journal: Journal, owner: Owner, query: Mapping[str, Any], found: str
-    ) -> None:
-        assert await self.listed(journal, limit=2, **query) == [f"e-{n}" for n in found]
-
-    async def test_pages_are_stable_while_executions_are_added(
-        self, journal: Journal, owner: Owner
-    ) -> None:
-        query = ExecutionQuery(namespace="default", limit=3)
-        first = await journal.list_executions(query)
-        await owner.append(created("newer", created_at_ms=99), created("tied", created_at_ms=40))
-        query = ExecutionQuery(namespace="default", limit=9, cursor=first.next_cursor)
-        rest = await journal.list_executions(query)
-        seen = [each.key.execution_id for each in (*first.rows, *rest.rows)]
-        assert seen == [f"e-{n}" for n in range(6, -1, -1)]
-
-    async def test_rows_change_whole(self, journal: Journal, owner: Owner) -> None:
-        changed = row(
-            "e-1",
-            created_at_ms=10,
-            status="Failed",
-            busy=0,
-            run=2,
-            ended_at_ms=77,
-            definition="moved",
-            version="9",
-            failure_type="Boom",
-            failure_message="it did",
-            tags={"customer": "d"},
-        )
-        await owner.append(more("e-1", 1, b"x", row=changed))
-        assert await journal.get_row(key("e-1")) == changed
-        assert await self.listed(journal, limit=9, tags={"customer": "c"}) == [
-            "e-4",
-            "e-3",
-            "e-2",
-            "e-0",
-        ]
-        assert await self.listed(journal, limit=9, definition="moved") == ["e-1"]
-        assert await self.listed(journal, limit=9, status=("Running",)) == ["e-4"]
-        assert await journal.get_row(key("nobody")) is None
-
-    async def test_birth_is_fixed(self, journal: Journal, owner: Owner) -> None:
-        await owner.append(more("e-1", 1, b"x", row=row("e-1", created_at_ms=12_345)))
-        stored = await journal.get_row(key("e-1"))
-        assert stored is not None
-        assert stored.created_at_ms == 10
-
-    async def test_counts(self, journal: Journal, owner: Owner) -> None:
-        await owner.append(created(key("x", "other"), status="Paused"))
-        counts = {"Completed": 2, "Running": 2, "Failed": 2, "Waiting": 1}
-        assert await journal.count_executions("default") == counts
-        assert await journal.count_executions() == counts | {"Paused": 1}
-        assert await journal.count_executions("empty") == {}
-
-    @pytest.mark.parametrize(
-        "cursor", ["", "x", "1", "1-", "-1-2", "1-2-3", "٣-1", "9" * 30 + "-1"]
-    )
-    async def test_cursors_that_no_page_gave_out(self, journal: Journal, cursor: str) -> None:
-        with pytest.raises(InputError, match="cursor"):
-            await journal.list_executions(ExecutionQuery(namespace="default", cursor=cursor))
-
-    @pytest.mark.parametrize("limit", [0, -1, 1_001])
-    async def test_limits(self, journal: Journal, limit: int) -> None:
-        with pytest.raises(InputError, match="limit"):
-            await journal.list_executions(ExecutionQuery(namespace="default", limit=limit))

@@ -29,11 +29,13 @@ from heliostat.engine.journal.protocol import (
 )
 from heliostat.engine.journal.sqlite import open_sqlite
 from heliostat.engine.status import TERMINAL
+from tests.conformance.conftest import PostgresBackend
 
 SHARDS = ("0", "1", "own")
 HOMES = {"a": "0", "b": "0", "c": "1", "d": "own"}  # executions and the shards they hash to
 STATUSES = ("Running", "Waiting", "Completed")
 TYPES = ("paid", "shipped")  # of events
+BLOBS = ("default/" + "a" * 64, "default/" + "b" * 64)
 TASK_STATUSES = ("Open", "Claimed", "Completed")
 PEOPLE = ("ann", "bob")
 
@@ -69,9 +71,12 @@ class Model:
 
     def __init__(self) -> None:
         self.epochs = dict.fromkeys(SHARDS, 0)
-        self.events: dict[str, list[tuple[str, bytes]]] = {shard: [] for shard in SHARDS}
+        # at its position; None where it was purged
+        self.events: dict[str, list[tuple[str, bytes] | None]] = {shard: [] for shard in SHARDS}
         self.rows: dict[str, ExecutionRow] = {}
         self.messages: dict[str, Message] = {}
+        self.senders: dict[str, str] = {}  # of messages
+        self.blobs: dict[str, set[str]] = {id: set() for id in HOMES}
         self.bus: list[BusEvent | None] = []  # at its position; None where it was purged
         self.cursors = dict.fromkeys(SHARDS, 0)
         self.tasks: dict[tuple[ExecutionKey, str], TaskRow] = {}  # in the order of their creation
@@ -81,7 +86,22 @@ class Model:
             self.bus.append(event)
 
     def history(self, id: str) -> list[bytes]:
-        return [body for name, body in self.events[HOMES[id]] if name == id]
+        return [each[1] for each in self.events[HOMES[id]] if each is not None and each[0] == id]
+
+    def purge(self, before_ms: int, limit: int) -> int:
+        untaken = {self.senders[message] for message in self.messages}
+        ended = sorted(
+            (row.ended_at_ms, id)
+            for id, row in self.rows.items()
+            if row.ended_at_ms is not None and row.ended_at_ms < before_ms and id not in untaken
+        )
+        for _, id in ended[:limit]:
+            events = self.events[HOMES[id]]
+            self.events[HOMES[id]] = [None if e is None or e[0] == id else e for e in events]
+            del self.rows[id]
+            self.blobs[id].clear()
+            self.tasks = {k: v for k, v in self.tasks.items() if k[0].execution_id != id}
+        return len(ended[:limit])
 
     def append(self, batch: ShardBatch) -> tuple[bool, set[ExecutionKey]]:
         """Whether it is fenced, and the conflicts."""
@@ -98,6 +118,8 @@ class Model:
             self.events[batch.shard] += [(id, body) for body in append.events]
             self.rows[id] = append.row or self.rows[id]
             self.messages |= {message.id: message for message in append.sent}
+            self.senders |= {message.id: id for message in append.sent}
+            self.blobs[id] |= set(append.blobs)
             self.messages = {k: v for k, v in self.messages.items() if k not in append.received}
             for event in append.published:
                 self.publish(event)
@@ -106,9 +128,13 @@ class Model:
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Two claimants hold epochs of all shards, and do not hear when they lose them."""
+    """Two claimants hold epochs of all shards, and do not hear when they lose them.
+
+    Where several hosts may share a journal, each of the two has opened it for itself.
+    """
 
     durable: ClassVar[bool]
+    shared: ClassVar[PostgresBackend | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,15 +143,29 @@ class JournalMachine(RuleBasedStateMachine):
         self.model = Model()
         self.held = [dict.fromkeys(SHARDS, 0), dict.fromkeys(SHARDS, 0)]
         self.fresh = 0
-        self.journal = self.open()
+        if self.shared is not None:
+            self.runner.run(self.shared.empty())
+        self.open()
 
-    def open(self) -> Journal:
-        if self.durable:
-            return open_sqlite(self.folder / "journal.db", shard_count=2)
-        return MemoryJournal(shard_count=2)
+    def open(self) -> None:
+        if self.shared is not None:
+            self.journals = [self.shared.open(), self.shared.open()]
+        elif self.durable:
+            self.journals = [open_sqlite(self.folder / "journal.db", shard_count=2)] * 2
+        else:
+            self.journals = [MemoryJournal(shard_count=2)] * 2
+
+    @property
+    def journal(self) -> Journal:
+        """Either of them."""
+        return self.journals[self.fresh % 2]
+
+    def close(self) -> None:
+        for journal in self.journals:
+            self.runner.run(journal.close())
 
     def teardown(self) -> None:
-        self.runner.run(self.journal.close())
+        self.close()
         self.runner.close()
         shutil.rmtree(self.folder)
 
@@ -134,7 +174,9 @@ class JournalMachine(RuleBasedStateMachine):
     )
     def claim(self, host: int, shard: str, off: int) -> None:
         epoch = self.model.epochs[shard] + off
-        claim = self.runner.run(self.journal.claim(shard, owner=f"host-{host}", after_epoch=epoch))
+        claim = self.runner.run(
+            self.journals[host].claim(shard, owner=f"host-{host}", after_epoch=epoch)
+        )
         assert (claim is None) == (off != 0)
         if claim is not None:
             self.model.epochs[shard] += 1
@@ -144,7 +186,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(host=st.sampled_from([0, 1]), wishes=wishes)
     def append(self, host: int, wishes: list[Any]) -> None:
-        self.expect([self.batches(host, wishes)])
+        self.expect(self.journals[host], [self.batches(host, wishes)])
 
     @rule(wishes=st.tuples(wishes, wishes, wishes))
     def append_at_once(self, wishes: tuple[list[Any], ...]) -> None:
@@ -153,11 +195,11 @@ class JournalMachine(RuleBasedStateMachine):
         for shard, wish in zip(SHARDS, wishes, strict=True):
             mine = [each for each in wish if HOMES[each[0]] == shard]
             calls.append(self.batches(0, mine))
-        self.expect(calls)
+        self.expect(self.journals[0], calls)
 
-    def expect(self, calls: list[list[ShardBatch]]) -> None:
+    def expect(self, journal: Journal, calls: list[list[ShardBatch]]) -> None:
         async def all_calls() -> list[AppendResult]:
-            return await asyncio.gather(*(self.journal.append(call) for call in calls))
+            return await asyncio.gather(*(journal.append(call) for call in calls))
 
         for call, result in zip(calls, self.runner.run(all_calls()), strict=True):
             fenced, conflicts = set(), set()
@@ -217,6 +259,7 @@ class JournalMachine(RuleBasedStateMachine):
                 version=str(self.fresh),
                 status=status,
                 busy=count,
+                ended_at_ms=self.fresh if status == "Completed" else None,
                 wake_at_ms=self.fresh if status == "Waiting" else None,
                 created_at_ms=ord(id),
                 tags={"status": status},
@@ -241,6 +284,7 @@ class JournalMachine(RuleBasedStateMachine):
             sent=sent,
             received=tuple(list(self.model.messages)[:1]) if receives else (),
             published=tuple(map(self.one_event, published)),
+            blobs=BLOBS[: self.fresh % 3],
             tasks=tuple(
                 TaskRow(
                     key=key,
@@ -272,6 +316,12 @@ class JournalMachine(RuleBasedStateMachine):
         for event in events:
             self.model.publish(event)
 
+    @rule(ago=st.integers(0, 10), limit=st.integers(1, 3))
+    def purge_executions(self, ago: int, limit: int) -> None:
+        before_ms = self.fresh - ago
+        purge = self.journal.purge_executions(ended_before_ms=before_ms, limit=limit)
+        assert self.runner.run(purge) == self.model.purge(before_ms, limit)
+
     @rule(ago=st.integers(0, 20))
     def purge(self, ago: int) -> None:
         before_ms = self.fresh - ago
@@ -286,7 +336,9 @@ class JournalMachine(RuleBasedStateMachine):
         position = max(len(self.model.bus) - back, 0)
         epoch = self.held[host][shard]
         mine = epoch == self.model.epochs[shard] > 0
-        moved = self.runner.run(self.journal.advance_bus(shard, epoch=epoch, position=position))
+        moved = self.runner.run(
+            self.journals[host].advance_bus(shard, epoch=epoch, position=position)
+        )
         assert moved == mine
         if mine:
             self.model.cursors[shard] = max(self.model.cursors[shard], position)
@@ -294,8 +346,8 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         if self.durable:
-            self.runner.run(self.journal.close())
-            self.journal = self.open()
+            self.close()
+            self.open()
 
     @invariant()
     def same_histories(self) -> None:
@@ -309,7 +361,9 @@ class JournalMachine(RuleBasedStateMachine):
             assert list(stored.events if stored else ()) == model.history(id)
         for shard in SHARDS:
             followed = await journal.follow(shard, after_position=0)
-            assert [(e.key.execution_id, e.body) for e in followed] == model.events[shard]
+            assert [(e.position, (e.key.execution_id, e.body)) for e in followed] == [
+                (n, e) for n, e in enumerate(model.events[shard], start=1) if e is not None
+            ]
             outgoing = await journal.outgoing(shard)
             assert outgoing == [m for m in model.messages.values() if m.sender_shard == shard]
             rows = [r for r in model.rows.values() if r.shard == shard]
@@ -325,6 +379,8 @@ class JournalMachine(RuleBasedStateMachine):
         bus = await journal.bus(after_position=0)
         assert list(bus) == [(n, e) for n, e in enumerate(model.bus, start=1) if e is not None]
         assert await journal.bus_end() == len(model.bus)
+        named = {name for names in model.blobs.values() for name in names}
+        assert await journal.named_blobs(BLOBS) == named
         await self.compare_tasks()
         for status in STATUSES:
             query = ExecutionQuery(namespace="default", tags={"status": status})
@@ -351,19 +407,24 @@ class JournalMachine(RuleBasedStateMachine):
                 ]
 
 
-@pytest.mark.parametrize("backend", ["memory", "sqlite", "sqlite that forgets"])
-def test_journal_follows_the_model(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    durable = backend != "memory"
-    examples = 30 if durable else 60
-    if backend == "sqlite that forgets":  # what it appended itself, too, has to be looked up
-        monkeypatch.setattr("heliostat.engine.journal.sqlite.append.KNOWN_MAX", 1)
-    machine = type("Machine", (JournalMachine,), {"durable": durable})
+@pytest.mark.parametrize(
+    "backend", ["memory", "sqlite", "sqlite that forgets", "postgres", "postgres that forgets"]
+)
+def test_journal_follows_the_model(
+    backend: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    name, _, forgets = backend.partition(" ")
+    if forgets:  # what it appended itself, too, has to be looked up
+        monkeypatch.setattr("heliostat.engine.journal.sql.append.KNOWN_MAX", 1)
+    shared = None
+    if name == "postgres":
+        shared = PostgresBackend(request.getfixturevalue("conformance_url"))
+    machine = type("Machine", (JournalMachine,), {"durable": name != "memory", "shared": shared})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples,
+            max_examples={"memory": 60, "sqlite": 30, "postgres": 8}[name],
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

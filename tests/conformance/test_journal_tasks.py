@@ -40,6 +40,7 @@ class TestTasks:
             "1:2:3:1",
             name="Approve äß",
             point="refused",
+            task_type="intervention",
             status="Claimed",
             assignees=("ann", "bob"),
             candidates=("group:clerks", "ann"),
@@ -152,6 +153,7 @@ class TestTaskLists:
                 assignees=("ann",) if n % 3 == 0 else (),
                 candidates=("group:clerks", "bob") if n % 3 == 1 else (),
                 claimed_by="ann" if n == 1 else None,
+                task_type="intervention" if n in (2, 6) else "human",
             )
             for n, status in enumerate(statuses)
         ]
@@ -180,6 +182,9 @@ class TestTaskLists:
             ({"person": "bob", "status": ("Open",)}, "41"),
             ({"person": "clerks"}, ""),
             ({"person": "ann", "status": ("Failed",)}, ""),
+            ({"task_type": "intervention"}, "62"),
+            ({"task_type": "human", "person": "ann", "status": ("Open", "Claimed")}, "31"),
+            ({"task_type": "robot"}, ""),
             ({"namespace": "empty"}, ""),
             ({"namespace": "empty", "person": "ann"}, ""),
         ],
@@ -189,6 +194,10 @@ class TestTaskLists:
         self, journal: Journal, owner: Owner, query: dict[str, Any], found: str
     ) -> None:
         assert await listed(journal, **query) == [f"t{n}" for n in found]
+        asked = TaskQuery(**({"namespace": "default", "limit": 2, "offset": 1} | query), count=True)
+        page = await journal.list_tasks(asked)
+        assert [each.task_id for each in page.rows] == [f"t{n}" for n in found[1:3]]
+        assert page.total == len(found)
 
     async def test_pages_are_stable_while_tasks_are_added_and_change(
         self, journal: Journal, owner: Owner

@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -51,15 +52,26 @@ def open_path() -> Iterator[Path]:
 
 
 @contextmanager
-def unprivileged() -> Iterator[None]:
-    """As a user who may only read what the tests wrote."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become somebody else")
-    os.seteuid(NOBODY)
+def unprivileged(folder: Path) -> Iterator[None]:
+    """As a user who may do with a folder and its files only what others may.
+
+    Root becomes somebody else; who is not root takes from himself what others do not have.
+    """
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+        return
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & 0o077 | (mode & 0o007) << 6)
     try:
         yield
     finally:
-        os.seteuid(0)
+        for path, mode in modes.items():
+            path.chmod(mode)
 
 
 async def append(journal: Journal, id: str, position: int, body: bytes = b"x") -> AppendResult:
@@ -205,7 +217,7 @@ class TestFormats:
         connection.execute("PRAGMA user_version = 99")
         connection.close()
         for opened in (open_sqlite, open_sqlite_readonly):
-            with pytest.raises(FormatMismatch, match=r"format 99, .* format 2"):
+            with pytest.raises(FormatMismatch, match=r"format 99, .* format 5"):
                 opened(path)
 
     async def test_database_of_another_program(self, path: Path) -> None:
@@ -236,16 +248,22 @@ class TestFormats:
 
 class TestNotWritable:
     def test_folder(self, open_path: Path) -> None:
-        with unprivileged(), pytest.raises(JournalUnavailable, match="let this user write"):
+        with (
+            unprivileged(open_path.parent),
+            pytest.raises(JournalUnavailable, match="let this user write"),
+        ):
             open_sqlite(open_path)
-        with unprivileged(), pytest.raises(JournalUnavailable, match="let this user write"):
+        with (
+            unprivileged(open_path.parent),
+            pytest.raises(JournalUnavailable, match="let this user write"),
+        ):
             open_sqlite(open_path.parent / "new folder" / "journal.db")
 
     async def test_file(self, open_path: Path) -> None:
         await (await claimed(open_path)).close()
         open_path.parent.chmod(0o777)
         open_path.with_name("journal.db.lock").chmod(0o666)
-        with unprivileged(), pytest.raises(JournalUnavailable, match="READONLY"):
+        with unprivileged(open_path.parent), pytest.raises(JournalUnavailable, match="READONLY"):
             open_sqlite(open_path)
 
     def test_folder_that_is_a_file(self, path: Path) -> None:
@@ -343,10 +361,10 @@ class TestReadOnly:
     async def test_where_nothing_can_be_written(self, open_path: Path) -> None:
         journal = await claimed(open_path)
         await append(journal, "a", 1)
-        with unprivileged():
+        with unprivileged(open_path.parent):
             assert await self.read(open_path) == ["a"], "beside a writer"
         await journal.close()
-        with unprivileged():
+        with unprivileged(open_path.parent):
             assert await self.read(open_path) == ["a"], "when it ended"
 
     @pytest.mark.parametrize("index", ["kept", "lost"])
@@ -359,7 +377,7 @@ class TestReadOnly:
         for suffix in ("", "-wal", "-shm")[: 3 if index == "kept" else 2]:
             shutil.copy(f"{open_path}{suffix}", f"{crashed}{suffix}")
         await journal.close()
-        with unprivileged():
+        with unprivileged(open_path.parent):
             if index == "kept":
                 assert await self.read(crashed) == ["a"]
             else:  # the log cannot be read without an index, nor may it be ignored

@@ -1,4 +1,4 @@
-"""The SQLite journal is killed, at every point and at any: no acknowledged append is ever lost.
+"""Journals are killed, SQLite's at every point, both at any: no acknowledged append is ever lost.
 
 The deterministic tests let one process die at its n-th statement or n-th written byte, for every n
 that its work has. The file runs itself for that: as a script it is the process that dies.
@@ -14,12 +14,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.journal.postgres import open_postgres
 from heliostat.engine.journal.protocol import (
     Append,
     BusEvent,
@@ -33,6 +36,7 @@ from heliostat.engine.journal.protocol import (
     TaskRow,
 )
 from heliostat.engine.journal.sqlite import connections, open_sqlite, open_sqlite_readonly
+from tests.postgres_server import postgres_server
 
 SHARDS = ("0", "1")
 TURNS = 7
@@ -233,12 +237,17 @@ def die_at_each_point(root: Path, how: str, points: Iterator[int]) -> None:
         assert os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXFSZ)
 
 
-def append_until_killed(path: Path, seed: int) -> None:
+def opened(where: str) -> Journal:
+    """The journal in a file, or behind a URL."""
+    return open_postgres(where) if where.startswith("postgresql:") else open_sqlite(Path(where))
+
+
+def append_until_killed(where: str, seed: int) -> None:
     """Forty owners, each with a shard and an execution; what returned is printed."""
     random.seed(seed)
 
     async def live() -> None:
-        journal = open_sqlite(path)
+        journal = opened(where)
         epochs = {each.shard: each.epoch for each in await journal.shards()}
 
         async def own(name: str) -> None:
@@ -376,6 +385,7 @@ async def go_on(journal: Journal, turns: int) -> None:
 class TestKilledAtEveryStatement:
     """From opening an empty folder to the last turn, between any two statements."""
 
+    @pytest.mark.timeout(900)  # three hundred process lives, each of which waits for the disk
     async def test_whole_turns_and_no_acknowledged_one_missing(self, tmp_path: Path) -> None:
         found = await check_each_point(tmp_path, "statement", start=1, step=1)
         assert found == set(range(TURNS + 1))
@@ -398,23 +408,43 @@ class TestKilledAtAnyMoment:
     """Many owners share commits; the process is killed in the midst, again and again."""
 
     async def test_acknowledged_appends_are_there(self, tmp_path: Path) -> None:
-        path = tmp_path / "journal.db"
+        await self.check_rounds(str(tmp_path / "journal.db"), 8)
+
+    async def test_acknowledged_appends_are_in_postgres(self, postgres_url: str) -> None:
+        await self.check_rounds(postgres_url, 3)
+
+    async def test_and_where_the_server_crashes_too(self) -> None:
+        with postgres_server() as server:
+
+            def crash() -> None:
+                server.kill()
+                server.start()
+
+            await self.check_rounds(server.url_of("postgres"), 2, crash)
+
+    async def check_rounds(
+        self, where: str, rounds: int, crash: Callable[[], None] | None = None
+    ) -> None:
         chance = random.Random(20_24)
         reached: dict[str, int] = {}
-        for round_ in range(8):
-            told = self.kill_after(run_script("many", path, round_), chance.randint(40, 800))
-            reached |= told
-            journal = open_sqlite(path)
+        for round_ in range(rounds):
+            lines = chance.randint(40, 800)
+            reached |= self.kill_after(run_script("many", where, round_), lines, crash)
+            journal = opened(where)
             for name, seq in reached.items():
                 await self.check(journal, name, seq)
             await self.check_bus(journal)
             await journal.close()
         assert len(reached) == 40
 
-    def kill_after(self, script: subprocess.Popen[bytes], lines: int) -> dict[str, int]:
+    def kill_after(
+        self, script: subprocess.Popen[bytes], lines: int, crash: Callable[[], None] | None
+    ) -> dict[str, int]:
         """Kill when so many appends were told; what it told until it died counts too."""
         assert script.stdout is not None
         told = [script.stdout.readline() for _ in range(lines)]
+        if crash is not None:
+            crash()
         script.kill()
         told += script.stdout.readlines()
         script.stdout.close()
@@ -456,7 +486,7 @@ class TestKilledAtAnyMoment:
 
 def main(how: str, path: str, *numbers: str) -> None:
     if how == "many":
-        append_until_killed(Path(path), int(numbers[0]))
+        append_until_killed(path, int(numbers[0]))
         return
     start, step = map(int, numbers)
     die_at_each_point(Path(path), how, iter(range(start, sys.maxsize, step)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from heliostat.cluster.config import Configuration, load_configuration
-from heliostat.cluster.reading import read_task, read_tasks
-from heliostat.engine.errors import NotFound, Unreachable
+from heliostat.cluster.reading import beating_owners, journal_info, read_task, read_tasks
+from heliostat.engine.errors import FormatMismatch, NotFound, Unreachable
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import Append, ExecutionRow, ShardBatch, TaskQuery, TaskRow
 from heliostat.engine.journal.sqlite import open_sqlite
@@ -46,6 +47,21 @@ def task(task_id: str, **facts: object) -> TaskRow:
         created_at_ms=5,
         **facts,  # type: ignore[arg-type]  # as given by the tests below
     )
+
+
+class TestAnEarlierFormat:
+    def test_whose_it_is_can_be_read_before_it_is_upgraded(self, configured: Configuration) -> None:
+        asyncio.run(write_tasks(configured))
+        with sqlite3.connect(configured.journal_path) as file:
+            file.execute("DROP TABLE definition_heads")
+            file.execute("PRAGMA user_version = 3")
+        file.close()
+        info = journal_info(configured)
+        assert info is not None
+        assert info.format_version == 3
+        assert beating_owners(configured) == []
+        with pytest.raises(FormatMismatch, match="`heliostat up` brings it there"):
+            read_tasks(configured, TaskQuery(namespace="default"))
 
 
 class TestTasks:

@@ -17,6 +17,11 @@ MADE = [
     errors.Overloaded("the buffer", 1.0, "1000 signals wait already"),
     errors.ResultTimeout("a", 3.0),
     errors.ExpressionError("no value", "$.a", (0, 3)),
+    errors.InputError("wrong", {"field": "input"}),
+    errors.ConfigurationError("wrong"),
+    errors.Duplicate("taken", {"difference": "+a"}),
+    errors.Unmapped("no", {"obstacles": [{"place": "step `a`", "reason": "is gone"}]}),
+    errors.Dependency("order", ["a"], ["pay@1"]),
     errors.ExecutionFailed("a", {"type": "Busy", "message": "later", "step": "charge"}),
     errors.ExecutionCanceled("a"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -47,7 +47,7 @@ from heliostat.actors.host.questions import (
 )
 from heliostat.actors.host.works import Parts
 from heliostat.engine.authoring.loading import parse_definition
-from heliostat.engine.authoring.versions import plan_of, register
+from heliostat.engine.authoring.versions import numbering_after, plan_of, register
 from heliostat.engine.errors import JournalUnavailable, OutcomeUnknown
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.memory import MemoryJournal
@@ -104,9 +104,11 @@ steps:
 """
 
 
-def row_of(text: str) -> DefinitionRow:
-    """A definition as a client registers it."""
-    version = register(parse_definition(text))
+def row_of(text: str, after: DefinitionRow | None = None) -> DefinitionRow:
+    """A definition as a client registers it, first or after another version."""
+    definition = parse_definition(text)
+    numbering = None if after is None else numbering_after(after, definition)
+    version = register(definition, numbering=numbering)
     return DefinitionRow(
         namespace=version.namespace,
         id=version.id,
@@ -114,8 +116,16 @@ def row_of(text: str) -> DefinitionRow:
         content_hash=version.content_hash,
         body=version.body,
         compiled=version.compiled,
-        registered_at_ms=1,
+        registered_at_ms=1 if after is None else after.registered_at_ms + 1,
     )
+
+
+def rows_of(*texts: str) -> list[DefinitionRow]:
+    """Versions of a definition, registered one after the other."""
+    rows: list[DefinitionRow] = []
+    for text in texts:
+        rows.append(row_of(text, rows[-1] if rows else None))
+    return rows
 
 
 class JumpingClock:
@@ -248,6 +258,10 @@ class ScriptedDispatch:
         self._runners, self._deliver = runners, deliver
         self.closed = False
         self.log: list[str] = []
+        self.held: list[Assignment] = []
+        self.served: dict[str, int] = {}  # shards, by the epochs of their claims
+        self.forgotten: list[Callable[[ExecutionKey], bool]] = []
+        self.waiting: dict[tuple[ExecutionKey, Address], str] = {}
         runners.hosts.append(self)
 
     def hear(self, report: Report) -> None:
@@ -261,13 +275,28 @@ class ScriptedDispatch:
     def stop(self, attempts: Sequence[tuple[ExecutionKey, Address, int]]) -> None:
         self._runners.stop(attempts)
 
+    def hold(self, shard: str, epoch: int, assignments: Sequence[Assignment]) -> None:
+        assert all(each.shard == shard for each in assignments)
+        self.held += assignments
+        self.served[shard] = epoch
+
+    def forget(self, is_lost: Callable[[ExecutionKey], bool]) -> None:
+        self.forgotten.append(is_lost)
+
+    def reasons(
+        self, attempts: Sequence[tuple[ExecutionKey, Address]]
+    ) -> Mapping[tuple[ExecutionKey, Address], str]:
+        return {each: self.waiting[each] for each in attempts if each in self.waiting}
+
     def acknowledge(self, attempts: Sequence[tuple[ExecutionKey, Address]]) -> None:
         self.log.append("acknowledge")
         for name in attempts:
             self._runners.held.pop(name, None)
             self._runners.acknowledged.add(name)
 
-    async def recover(self) -> frozenset[tuple[ExecutionKey, Address]]:
+    async def recover(
+        self, shards: Collection[str] = ()
+    ) -> frozenset[tuple[ExecutionKey, Address]]:
         known = frozenset([*self._runners.running, *self._runners.held])
         for report in list(self._runners.held.values()):
             asyncio.get_running_loop().call_soon(self.hear, report)
@@ -382,7 +411,7 @@ class World:
         if isinstance(self.clock, JumpingClock):
             await self.clock.until(condition)
             return
-        end_at = asyncio.get_running_loop().time() + 20.0
+        end_at = asyncio.get_running_loop().time() + 60.0
         while not condition():
             assert asyncio.get_running_loop().time() < end_at, "it did not come true in time"
             await asyncio.sleep(0.002)
@@ -472,8 +501,12 @@ async def asked(host: ExecutionHost, call: Any) -> bytes:
 
 
 async def put(host: ExecutionHost, *texts: str) -> None:
-    for text in texts:
-        body = await asked(host, host.put_definition(pack(row_of(text))))
+    await put_rows(host, *map(row_of, texts))
+
+
+async def put_rows(host: ExecutionHost, *rows: DefinitionRow) -> None:
+    for row in rows:
+        body = await asked(host, host.put_definition(pack(row)))
         assert not isinstance(answer(body, DefinitionRow), Refusal)
 
 
@@ -553,7 +586,7 @@ class Listener:
         self._task = asyncio.get_running_loop().create_task(self._read(host, client))
 
     async def _read(self, host: ExecutionHost, client: str) -> None:
-        async for body in host.results(client):
+        async for body in host.results(pack(client)):
             self.batches.append(unpack(body, ResultBatch))
         self.closed = True
 

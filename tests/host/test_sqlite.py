@@ -11,7 +11,7 @@ from heliostat.engine.journal.sqlite import open_sqlite
 from tests.host.support import CHAIN, HOLD, WIDE, World, events_of, info_of, put, start, status
 
 
-async def until(condition: object, *, within_s: float = 20.0) -> None:
+async def until(condition: object, *, within_s: float = 60.0) -> None:
     end_at = asyncio.get_running_loop().time() + within_s
     while not condition():  # type: ignore[operator]
         assert asyncio.get_running_loop().time() < end_at

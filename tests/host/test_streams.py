@@ -153,5 +153,6 @@ class TestWatch:
 
     async def test_unknown_ones_are_named(self, world: World) -> None:
         host = world.host()
+        await world.clock.until(lambda: serving(host))
         answers = await watch(host, "c", ["nobody"])
         assert answers.unknown == (key_of("nobody"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from heliostat.actors.host import processes
 from heliostat.actors.host.questions import HostInfo
 from heliostat.actors.settings import Settings, SupervisorBounds, check
 from heliostat.actors.supervisor import Supervisor
+from heliostat.actors.supervisor_stopped import attend
 from heliostat.engine.errors import ConfigurationError
 from heliostat.engine.journal.protocol import OwnerRow
 from tests.host.support import JumpingClock
@@ -34,6 +36,7 @@ class Scene:
         self.rows: list[OwnerRow] = []
         self.info: HostInfo | None = None
         self.killed: list[OwnerRow] = []
+        self.stopped = False
         self.missing: set[str] = set()
         self.created: list[str] = []
         self.supervisor = Supervisor(
@@ -41,6 +44,7 @@ class Scene:
             owners=self._owners,
             ask=self._ask,
             kill=self._kill,
+            is_stopped=lambda owner: self.stopped,
             bounds=SupervisorBounds(),
             clock=self.clock,
         )
@@ -88,9 +92,10 @@ class _Duty:
 
 
 class TestKills:
-    async def test_a_silent_host_that_does_not_answer(self) -> None:
+    async def test_a_silent_host_whose_process_is_stopped(self) -> None:
         scene = Scene()
         scene.rows = [row()]
+        scene.stopped = True
         await scene.look_for(2_900)
         assert not scene.killed
         await scene.look_for(1_000)
@@ -98,11 +103,19 @@ class TestKills:
         await scene.look_for(5_000)
         assert len(scene.killed) == 1  # a restart takes its time
 
+    async def test_one_that_runs_and_is_silent_may_only_be_slow_for_a_while(self) -> None:
+        scene = Scene()
+        scene.rows = [row()]
+        await scene.look_for(9_900)
+        assert not scene.killed
+        await scene.look_for(1_000)
+        assert scene.killed == [row()]
+
     async def test_one_whose_turns_stand_still_though_it_answers(self) -> None:
         scene = Scene()
         scene.rows = [row()]
         scene.answers()
-        await scene.look_for(4_000)
+        await scene.look_for(11_000)
         assert len(scene.killed) == 1
 
     async def test_never_one_whose_row_moves(self) -> None:
@@ -126,6 +139,63 @@ class TestKills:
         scene.answers(**fields)
         await scene.look_for(20_000)
         assert not scene.killed
+
+
+class _SilentPart:
+    """A part whose process does not answer; `stopped` says why."""
+
+    def __init__(self, *, stopped: bool) -> None:
+        self.stopped = stopped
+        self.looks = 0
+
+    async def answers(self) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async def end_stopped(self) -> bool:
+        self.looks += 1
+        was, self.stopped = self.stopped, False
+        return was
+
+
+class _AnsweringPart(_SilentPart):
+    async def answers(self) -> bool:
+        return True
+
+
+class TestParts:
+    """The scheduler, the launcher and the keeper, which write no row."""
+
+    async def test_one_that_does_not_answer_is_looked_at_and_others_are_not(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stopped, slow, well = (
+            _SilentPart(stopped=True),
+            _SilentPart(stopped=False),
+            _AnsweringPart(stopped=True),
+        )
+        parts = {"scheduler": stopped, "launcher": slow, "keeper": well}
+        attending = asyncio.create_task(attend(parts, ask_s=0.001, answer_s=0.001))
+        async with asyncio.timeout(60):
+            while min(stopped.looks, slow.looks) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        attending.cancel()
+        assert well.looks == 0
+        ended = [record.getMessage() for record in caplog.records]
+        assert ended == ["actor scheduler was stopped (SIGSTOP), its process is ended"]
+
+    async def test_a_look_that_fails_is_repeated(self) -> None:
+        class Failing(_SilentPart):
+            async def end_stopped(self) -> bool:
+                await super().end_stopped()
+                raise OSError("no node")
+
+        part = Failing(stopped=True)
+        attending = asyncio.create_task(attend({"launcher": part}, ask_s=0.001, answer_s=0.001))
+        async with asyncio.timeout(60):
+            while part.looks < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        attending.cancel()
 
 
 class TestRecreates:
@@ -154,7 +224,7 @@ class TestProcesses:
             assert not processes.kill(stale)
             assert child.poll() is None
             assert processes.kill(row(pid=child.pid, started=started))
-            assert child.wait(timeout=10) == -9
+            assert child.wait(timeout=60) == -9
         finally:
             child.kill()
             child.wait()
@@ -168,7 +238,7 @@ class TestProcesses:
 
 class TestSettings:
     def test_sqlite_has_one_writing_host(self) -> None:
-        with pytest.raises(ConfigurationError, match="PostgreSQL"):
+        with pytest.raises(ConfigurationError, match="postgresql"):
             check(Settings(deployment="d", data_dir="/data", hosts=2))
 
     @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import msgspec
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.kernel.codec import encode_snapshot, fold
 from heliostat.engine.plan.compile import compile_plan
-from heliostat.engine.plan.numbering import make_numbering
+from heliostat.engine.plan.numbering import continue_numbering, make_numbering
 from heliostat.engine.simulator import (
     STORMY,
     Attempts,
@@ -32,6 +34,8 @@ from heliostat.engine.simulator import (
 from heliostat.engine.simulator.script import read_outcomes
 from heliostat.engine.simulator.timeline import read_timeline
 from heliostat.engine.values import Reference, to_json
+from tests.engine.kernel.versions import plans_of
+from tests.simulation.driven import Driven
 
 FOLDER = Path(__file__).parent
 
@@ -118,6 +122,22 @@ SCENARIOS |= {
     ),
 }
 
+SCENARIOS |= {
+    "office_given_up": (
+        OFFICE,
+        None,
+        AT_THE_OFFICE
+        | {
+            "ask": [
+                {"after": "30m", "user": "ann", "claim": True},
+                {"after": "40m", "user": "ann", "progress": 30, "details": {"page": 1}},
+                {"after": "50m", "user": "ann", "fail": "nobody knows", "details": {"code": 7}},
+            ],
+        },
+        {"timeline": [*ITS_DAY[:3], {"at": "25m", "metadata": {"ticket": "T-1"}}]},
+    ),
+}
+
 
 def recorded(file: str, given: Any, outcomes: Any, how: dict[str, Any]) -> dict[str, Any]:
     """One history, with all that a later release needs to read it, and what it must find."""
@@ -147,14 +167,47 @@ def recorded(file: str, given: Any, outcomes: Any, how: dict[str, Any]) -> dict[
     }
 
 
+def recorded_move() -> dict[str, Any]:
+    """The history of an execution that was moved to another version while steps ran."""
+    texts = [(FOLDER / name).read_text() for name in ("parcel.yaml", "parcel_later.yaml")]
+    first, later = (parse_definition(text, "recorded.yaml") for text in texts)
+    numberings = [make_numbering(first)]
+    numberings.append(continue_numbering(numberings[0], first, later))
+    plans = plans_of((first, later))
+    run = Driven(plans["1"], None, seed=2, failing=0)
+    label = plans["1"].step_by_id["label"]
+    while not any(label in scope.settled for scope in run.state.scopes.values()):
+        run.turn()
+    assert run.migrate(plans["2"]).refused is None
+    half = len(run.events)
+    snapshot = encode_snapshot(run.state)
+    run.finish()
+    return {
+        "definition": texts[0],
+        "numbering": msgspec.to_builtins(numberings[0]),
+        "later": [{"definition": texts[1], "numbering": msgspec.to_builtins(numberings[1])}],
+        "events": [base64.b64encode(body).decode() for body in run.events],
+        "snapshot": {"seq": half, "body": base64.b64encode(snapshot).decode()},
+        "ends_as": {
+            "status": run.state.status,
+            "output": to_json(run.state.resolve(run.state.output)),
+            "failure": None,
+        },
+    }
+
+
 def main(release: str) -> None:
-    for name, scenario in SCENARIOS.items():
+    records: dict[str, Callable[[], dict[str, Any]]] = {
+        name: partial(recorded, *scenario) for name, scenario in SCENARIOS.items()
+    }
+    records["parcel_moved"] = recorded_move
+    for name, record in records.items():
         file = FOLDER / release / f"{name}.json"
         if file.exists():
             print(f"kept {file}")
             continue
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(recorded(*scenario), indent=1) + "\n")
+        file.write_text(json.dumps(record(), indent=1) + "\n")
         print(f"recorded {file}")
 
 

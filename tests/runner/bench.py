@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from heliostat.actors.dispatch.frames import encode_value
 from heliostat.actors.dispatch.protocol import Raised, Returned, StepCode
+from heliostat.actors.objects.shared import SharedBlobs
 from heliostat.actors.runner.attempt import Attempts
 from heliostat.actors.runner.current import Current
 from heliostat.actors.runner.modules import Modules
@@ -31,7 +32,7 @@ class Bench:
         self.folder = folder
         (folder / "code").mkdir()
         environment = {f"HELIOSTAT_SECRET_{name}": v for name, v in (secrets or {}).items()}
-        self.blobs = FileBlobStore(folder / "blobs")
+        self.blobs = SharedBlobs(FileBlobStore(folder / "blobs"), None)
         modules = Modules(self.blobs, folder / "bundles", [str(folder / "code")])
         self.attempts = Attempts(
             runner="r",

@@ -24,15 +24,19 @@ from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.plan.plan import Resources
 from heliostat.engine.values import Value
 
+DEPLOYMENT = "test"
+
+ON_BOTH_LOOPS = ("test_called.py", "test_local_lane.py")
+"""What lanes do with a loop: readers, writers, timers. The rest only calls lanes."""
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Ray runs its async actors on uvloop where that is installed, else on asyncio's own loop."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return loops if item.path.name in ON_BOTH_LOOPS else {"uvloop": loops["uvloop"]}
 
-
-DEPLOYMENT = "test"
 
 STEPS = """
     import asyncio, ctypes, os, signal, sys, time
@@ -74,12 +78,23 @@ STEPS = """
 class Host:
     """A pool, and everything that it reported, in order."""
 
-    def __init__(self, factory: ProcessFactory, incarnation: str, bounds: DispatchBounds) -> None:
+    def __init__(
+        self,
+        factory: ProcessFactory,
+        incarnation: str,
+        bounds: DispatchBounds,
+        shard_count: int = 0,
+    ) -> None:
         self.reports: list[Report] = []
         self.notices: list[Noticed] = []
         self._heard = asyncio.Event()
         self.pool = RunnerPool(
-            factory, self._take, deployment=DEPLOYMENT, incarnation=incarnation, bounds=bounds
+            factory,
+            self._take,
+            deployment=DEPLOYMENT,
+            incarnation=incarnation,
+            bounds=bounds,
+            shard_count=shard_count,
         )
 
     def _take(self, reports: Sequence[Report]) -> None:
@@ -90,12 +105,16 @@ class Host:
                 self.reports.append(report)
         self._heard.set()
 
-    async def hear(self, count: int, *, within: float = 20) -> list[Report]:
+    async def hear(self, count: int, *, within: float = 60) -> list[Report]:
         """The first `count` reports; fails when they do not come."""
         await self.until(lambda: len(self.reports) >= count, within=within)
         return self.reports
 
-    async def until(self, condition: Callable[[], bool], *, within: float = 20) -> None:
+    def has_noticed(self, step: Assignment) -> bool:
+        """Whether this very attempt was told to have begun; on a busy machine others are too."""
+        return any((notice.key, notice.at) == (step.key, step.at) for notice in self.notices)
+
+    async def until(self, condition: Callable[[], bool], *, within: float = 60) -> None:
         async with asyncio.timeout(within):
             while not condition():
                 self._heard.clear()
@@ -107,6 +126,23 @@ class Host:
 
     def acknowledge_all(self) -> None:
         self.pool.acknowledge([(report.key, report.at) for report in self.reports])
+
+
+class Looks:
+    """Each look of a pool after its runners, and what it is told of the cluster."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.demand_waits = False
+
+    async def look(self, _: ProcessFactory) -> bool:
+        self.count += 1
+        return self.demand_waits
+
+    async def several(self, host: Host, times: int = 4) -> None:
+        """Wait until it has looked again and again, and might have done something."""
+        enough = self.count + times
+        await host.until(lambda: self.count >= enough, within=60)
 
 
 class Workshop:
@@ -125,15 +161,28 @@ class Workshop:
     def write(self, module: str, source: str) -> None:
         (self.code / f"{module}.py").write_text(textwrap.dedent(source))
 
-    async def host(self, incarnation: str = "a", *, recover: bool = False, **bounds: Any) -> Host:
+    async def host(
+        self,
+        incarnation: str = "a",
+        *,
+        recover: bool = False,
+        owner: str = "0",
+        shard_count: int = 0,
+        orphan_ms: int | None = None,
+        **bounds: Any,
+    ) -> Host:
         factory = ProcessFactory(
             deployment=DEPLOYMENT,
             folder=self.root / "s",
             blobs=self.root / "blobs",
             code=[str(self.code)],
             secrets_file=str(self.root / "secrets.toml"),
+            owner=owner,
+            orphan_ms=orphan_ms,
         )
-        host = Host(factory, incarnation, DispatchBounds(**{"runners_max": 1} | bounds))
+        host = Host(
+            factory, incarnation, DispatchBounds(**{"runners_max": 1} | bounds), shard_count
+        )
         self.hosts.append(host)
         if not recover:
             host.pool.start()
@@ -141,11 +190,11 @@ class Workshop:
         return host
 
     def _ready(self, host: Host) -> int:
-        self.pids |= {lane.pid for lane in host.pool._lanes if lane.pid is not None}
-        return sum(lane._greeted for lane in host.pool._lanes)
+        self.pids |= {lane.pid for lane in host.pool.lanes if lane.pid is not None}
+        return sum(lane._greeted for lane in host.pool.lanes)
 
     def pid(self, host: Host) -> int:
-        (pid,) = [lane.pid for lane in host.pool._lanes]
+        (pid,) = [lane.pid for lane in host.pool.lanes]
         assert pid is not None
         self.pids.add(pid)
         return pid
@@ -198,6 +247,14 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="hs-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks()
+    # A function, so that it is a method there.
+    monkeypatch.setattr(ProcessFactory, "demand_waits", lambda factory: looks.look(factory))
+    return looks
 
 
 @pytest.fixture

@@ -93,6 +93,28 @@ class TestArguments:
         made = bench.call("args3:make").output
         assert bench.call("args3:use", made).output == 2
 
+    def test_arrays_and_frames_are_shared_and_a_refusal_says_so(self, bench: Bench) -> None:
+        bench.write(
+            "args4",
+            """
+            import numpy, pandas
+            def make(): return {"a": numpy.ones(20_000), "f": pandas.DataFrame({"n": [1.5, 2.5]})}
+            def array(a, f): a[0] = 7
+            def frame(a, f): f.loc[0, "n"] = 7.0
+            def copy(a, f):
+                f = f.copy()
+                f.loc[0, "n"] = 7.0
+                return {"sum": float((a * 2).sum()), "n": f["n"][0]}
+            """,
+        )
+        made = bench.call("args4:make").output
+        for step in ("array", "frame"):
+            report = bench.call(f"args4:{step}", made)
+            assert isinstance(report, Raised)
+            assert "read-only (arrays and frames" in report.failure.message
+            assert "change a copy" in report.failure.message
+        assert bench.call("args4:copy", made).output == {"sum": 40_000.0, "n": 7.0}
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -133,6 +155,11 @@ class TestErrors:
         assert "attempt.py" not in failure.traceback
         assert len(failure.message) < 10_000
         assert len(failure.traceback) < 20_000
+
+    def test_tracebacks_name_shipped_modules_by_their_names(self, bench: Bench) -> None:
+        code = bench.bundle("def f():\n    raise ValueError('it')")
+        failure = bench.call("steps:f", code=code).failure
+        assert 'File "steps.py", line 2, in f\n    raise ValueError' in failure.traceback
 
     def test_of_a_module_that_does_not_import(self, bench: Bench) -> None:
         bench.write("errors2", "import there_is_no_such_module")

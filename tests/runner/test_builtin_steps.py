@@ -13,7 +13,7 @@ import pytest
 from heliostat.actors.calls import pack, unpack
 from heliostat.actors.dispatch.frames import encode_value
 from heliostat.actors.dispatch.protocol import Assignment, Lost, Returned, Stopped
-from heliostat.actors.launching import Launch, Making
+from heliostat.actors.launching import Launch, Making, Placed
 from heliostat.actors.runner.attempt import decoder_telling
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.builtin import TARGETS
@@ -97,8 +97,8 @@ async def test_nothing_of_a_script_outlives_its_attempt(
 
 def test_the_launcher_passes_sealed_values_on_unopened(workshop: Workshop) -> None:
     assignment = workshop.step(TARGETS["service_call"], input={"url": TOKEN})
-    launch = pack(Launch("i", (assignment,)))
-    (again,) = unpack(launch, Launch, sealed=True).assignments
+    launch = pack(Launch("i", (Placed(assignment, None),)))
+    (again,) = (each.assignment for each in unpack(launch, Launch, sealed=True).placed)
     assert again == assignment
     with pytest.raises(msgspec.DecodeError):
         unpack(launch, Launch)

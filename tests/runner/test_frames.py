@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from heliostat.actors.dispatch.frames import (
     PROTOCOL,
+    Disowned,
     FrameError,
     FrameReader,
     Hello,
@@ -41,11 +42,16 @@ def test_any_cut(bodies: list[bytes], data: st.DataObject) -> None:
 
 def test_round_trips() -> None:
     item = Item(KEY, AT, "code", Raw(encode_value({"x": Reference("n/h", "arrow", 3)})))
-    for message in (Hello(PROTOCOL, "d", "i"), Work((item,)), Withdraw()):
+    for message in (Hello(PROTOCOL, "d", "i", True, 16, ("3",)), Work((item,)), Withdraw()):
         again = decode_to_runner(memoryview(frame(message))[4:])
         assert type(again) is type(message)
-    welcome = Welcome("r", 1, ((KEY, AT),), None)
-    for answer in (welcome, Withdrawn([(KEY, AT)]), Progress(KEY, AT, {"progress": 1})):
+    welcome = Welcome("r", 1, "n", 0.5, ((KEY, AT),), None, True, False)
+    for answer in (
+        welcome,
+        Withdrawn([(KEY, AT)]),
+        Disowned([(KEY, AT)]),
+        Progress(KEY, AT, {"progress": 1}),
+    ):
         assert decode_to_host(memoryview(frame(answer))[4:]) == answer
 
 

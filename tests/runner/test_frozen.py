@@ -39,7 +39,7 @@ def test_only_a_stopped_process_of_the_right_title_is_ended(
     assert not kill_stopped(sleeper.pid, "launcher")
     assert is_stopped(sleeper.pid)
     assert kill_stopped(sleeper.pid, "sleep")
-    assert sleeper.wait(timeout=10) == -signal.SIGKILL
+    assert sleeper.wait(timeout=60) == -signal.SIGKILL
 
 
 def test_a_process_that_is_gone_is_not_stopped(sleeper: subprocess.Popen[bytes]) -> None:

@@ -35,7 +35,6 @@ def worlds(
 
 UNHURRIED = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.filter_too_much,

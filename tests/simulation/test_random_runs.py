@@ -68,7 +68,6 @@ class TestAnyHistory:
             again = run(world, faults=world.faults)
             assert again.history == result.history, replay_hint(world.seed)
 
-    @pytest.mark.skipif(not are_usual(), reason="other seeds may not reach everything")
     def test_not_only_the_easy_road_was_walked(
         self, walked: list[tuple[World, SimulationResult]]
     ) -> None:
@@ -76,7 +75,11 @@ class TestAnyHistory:
         for _, result in walked:
             coverage.add(result.coverage)
         print(f"{len(walked)} worlds reached\n{coverage}")
-        assert coverage.missing(WANTED) == [], f"not reached; what was:\n{coverage}"
+        missing = coverage.missing(WANTED)
+        if are_usual():
+            assert missing == [], f"not reached; what was:\n{coverage}"
+        else:  # fewer seeds, and drawn ones, need not reach the rare things
+            assert len(missing) < len(WANTED), "these seeds reach nothing at all"
 
 
 class TestResult:
@@ -149,11 +152,12 @@ EVENTS = (
     "execution.retried step.completed step.failed step.skipped attempt.started attempt.failed "
     "attempt.retry_due attempt.lost attempt.stopping attempt.ended scopes.opened branch.completed "
     "branch.failed scope.closing region.canceling join.reopened owner.changed signal.kept "
-    "event.kept handler.fired message.taken task.opened task.claimed task.released task.assigned"
+    "event.kept handler.fired message.taken task.opened task.claimed task.released task.assigned "
+    "task.progressed task.failed metadata.changed"
 )
 STIMULI = (
     "Start StepReturned StepRaised StepLost StepTimedOut StepStopped Woke Cancel TakenOver Pause "
-    "Resume Retry Signal EventArrived ChildEnded TaskAction"
+    "Resume Retry Signal EventArrived ChildEnded TaskAction SetMetadata"
 )
 FAULTS = (
     "commit_lost crash_before_commit crash_after_commit crash_before_ack forget_known duplicate "
@@ -189,6 +193,10 @@ WANTED = [
 """What the default seeds must reach."""
 
 
+ELSEWHERE = {"execution.migrated", "Migrate"}
+"""A world has one version of each definition; `test_migration.py` moves executions."""
+
+
 def test_every_event_and_stimulus_is_wanted() -> None:
     from typing import get_args
 
@@ -196,5 +204,6 @@ def test_every_event_and_stimulus_is_wanted() -> None:
     from heliostat.engine.kernel.stimuli import AnyStimulus
 
     events = {str(event.__struct_config__.tag) for event in get_args(ExecutionEvent)}
-    assert events == set(EVENTS.split())
-    assert {stimulus.__name__ for stimulus in get_args(AnyStimulus)} == set(STIMULI.split())
+    assert events - ELSEWHERE == set(EVENTS.split())
+    stimuli = {stimulus.__name__ for stimulus in get_args(AnyStimulus)}
+    assert stimuli - ELSEWHERE == set(STIMULI.split())

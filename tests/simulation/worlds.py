@@ -14,6 +14,7 @@ from heliostat.engine.kernel.stimuli import (
     Pause,
     Resume,
     Retry,
+    SetMetadata,
     Signal,
 )
 from heliostat.engine.plan.compile import compile_plan
@@ -158,7 +159,13 @@ def _person(random: Random, *, timed: bool, resolves: bool = False) -> Person:
         Acts("assign", "boss", None, ("bob",), (), after_ms=after()),
     ]
     random.shuffle(acts)
-    return Person(*acts[: random.randint(0, 3)], complete)
+    acts = acts[: random.randint(0, 3)]
+    # Drawn last: the worlds of all seeds stay what they were but for these.
+    if random.random() < 0.3:
+        acts.append(Acts("progress", "ann", {"page": 2}, after_ms=after(), progress=40))
+    if random.random() < 0.1:
+        acts.append(Acts("fail", "ann", {"code": 7}, after_ms=after(), error="nobody knows"))
+    return Person(*acts, complete)
 
 
 def random_happenings(choices: Choices, *, timed: bool) -> list[Told]:
@@ -183,6 +190,7 @@ def random_happenings(choices: Choices, *, timed: bool) -> list[Told]:
         ]
         told.append(Told(50_000, "event", "h1", {"n": 1}))
         told.append(Told(50_001, "resume"))
+        told.append(Told(30_000, "metadata", "ticket"))
         told.append(Told(90_000_000, "resume"))
         if choices.chance(40):
             told.append(Told(400_000, "retry"))
@@ -206,6 +214,8 @@ def _happening(told: Told, number: int, steps: tuple[str, ...]) -> Happening:
             stimulus = Pause(now_ms=0, message_id=id)
         case "resume":
             stimulus = Resume(now_ms=0, message_id=id)
+        case "metadata":
+            stimulus = SetMetadata(now_ms=0, message_id=id, metadata={told.name: "T-1"})
         case "retry":
             stimulus = Retry(now_ms=0, message_id=id, from_step=told.name or None)
         case _:

@@ -19,7 +19,7 @@ from heliostat.engine.errors import DefinitionError
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import END, Plan
 
-SMALL = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SMALL = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 texts = st.text(
     # what YAML can hold unescaped; `$` begins expressions

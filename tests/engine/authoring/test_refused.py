@@ -198,10 +198,13 @@ CASES: Mapping[str, tuple[str, str, str]] = {
         "uses.llm",
         "`llm` has 1, and 1 of it is held around the step",
     ),
-    "semaphore of the deployment": (
-        f"semaphores: {{llm: {{per: deployment}}}}\nsteps: [{ONE}]",
-        "semaphores.llm",
-        "semaphores of the deployment are not built yet",
+    "deployment's held around": (
+        (
+            "semaphores: {llm: {per: deployment}}\nsteps: [{id: b, uses: {llm: 1}, steps:"
+            " [{id: a, type: activity, activity: m:a}]}]"
+        ),
+        "uses.llm",
+        "`llm` is a semaphore of the deployment, which attempts hold while they run",
     ),
     "detached and awaited": (
         "steps: [{id: a, type: sub_workflow, workflow: w, detached: true, grace: 1s}]",

@@ -14,6 +14,7 @@ from heliostat.engine.expressions import (
     Instant,
     parse_expression,
 )
+from heliostat.engine.expressions.strict import STRICT
 
 CONTEXT = EvaluationContext(
     input={"o": {"b": 1, "a": None}, "items": [{"n": 2}, {"n": 3}]}, uuid_seed="ns/x:1:step:1"
@@ -93,7 +94,8 @@ def test_value(source: str, value: Any) -> None:
 
 
 def test_every_function_has_an_example() -> None:
-    assert [name for name in FUNCTIONS if not any(f"{name}(" in each for each, _ in VALUES)] == []
+    own = [name for name in FUNCTIONS if name not in STRICT]  # those have a suite of their own
+    assert [name for name in own if not any(f"{name}(" in each for each, _ in VALUES)] == []
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ CONTEXT = EvaluationContext(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts, st.sampled_from(["", " "]))
 def test_expressions(words: list[str], between: str) -> None:
     source = between.join(words)
@@ -56,7 +56,7 @@ def test_expressions(words: list[str], between: str) -> None:
         expression.evaluate(CONTEXT)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts, st.sampled_from(["", " "]))
 def test_data(words: list[str], between: str) -> None:
     source = between.join(words)

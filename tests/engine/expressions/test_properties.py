@@ -330,7 +330,7 @@ def _larger(inner: st.SearchStrategy[t.Node]) -> st.SearchStrategy[t.Node]:
 nodes: st.SearchStrategy[t.Node] = st.recursive(st.one_of(literals, paths), _larger, max_leaves=8)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(nodes)
 def test_closures_do_what_the_tree_says(node: t.Node) -> None:
     expression = Expression("", node)
@@ -347,7 +347,7 @@ def test_closures_do_what_the_tree_says(node: t.Node) -> None:
     assert type(found) is type(expected)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(nodes)
 def test_what_is_printed_is_read_back(node: t.Node) -> None:
     text = print_expression(node)
@@ -356,7 +356,7 @@ def test_what_is_printed_is_read_back(node: t.Node) -> None:
     assert _bare(again) == _bare(node)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(nodes)
 def test_what_has_a_value_passes_the_check(node: t.Node) -> None:
     """A problem is reported only where every evaluation that reaches it fails."""

@@ -27,7 +27,7 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.recursive(atoms, _larger, max_leaves=6), st.text("ab.-\n", max_size=6))
 def test_as_a_backtracking_engine(text: str, subject: str) -> None:
     # In I-Regexp `.` excludes the carriage return too, which no subject here has.

@@ -80,7 +80,7 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(documents, queries)
 def test_same_nodes(document: Any, query: str) -> None:
     try:

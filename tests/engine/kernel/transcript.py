@@ -2,7 +2,7 @@
 
     A sentence that says what is shown.
     ---
-    id: …                      the definition, in YAML
+    id: …                      the definition, in YAML; later versions follow after further lines
     ---
     > start {"n": 1}           a stimulus; lines below it are the kernel's answer
       step.completed a …       an event
@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, structs
 
-from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.expressions.time import parse_duration
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.codec import decode_snapshot, encode_event, encode_snapshot, fold
+from heliostat.engine.kernel.codec import decode_snapshot, encode_event, encode_snapshot
 from heliostat.engine.kernel.commands import Command, RunStep
 from heliostat.engine.kernel.events import (
     Activation,
@@ -48,6 +48,7 @@ from heliostat.engine.kernel.stimuli import (
     Cancel,
     ChildEnded,
     EventArrived,
+    Migrate,
     Pause,
     Resume,
     Retry,
@@ -62,11 +63,12 @@ from heliostat.engine.kernel.stimuli import (
     TaskAction,
     Woke,
 )
-from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.plan.mapping import map_plans
 from heliostat.engine.plan.plan import END
 from heliostat.engine.simulator import EPOCH_MS
 from heliostat.engine.simulator.invariants import check_equal, check_state
 from heliostat.engine.values import Reference, to_json
+from tests.engine.kernel.versions import fold_on, plans_of
 
 _LINE = re.compile(r"> (?:@(?P<at>\S+) )?(?P<verb>[a-z_]+)(?:#(?P<id>\w+))? ?(?P<rest>.*)")
 _STEP = re.compile(
@@ -77,16 +79,17 @@ _STEP = re.compile(
 
 def rewritten(text: str) -> str:
     """The transcript with the answers that the kernel gives now."""
-    title, definition, script = text.split("---\n")
-    player = _Player(definition)
+    title, *definitions, script = text.split("---\n")
+    player = _Player(definitions)
     lines = [line for line in script.splitlines() if line.startswith(("> ", "# "))]
     answered = [part for line in lines for part in (line, *player.answer(line))]
-    return "---\n".join((title, definition, "\n".join(answered) + "\n"))
+    return "---\n".join((title, *definitions, "\n".join(answered) + "\n"))
 
 
 class _Player:
-    def __init__(self, definition: str) -> None:
-        self.plan = compile_plan(parse_definition(definition, "transcript.yaml"))
+    def __init__(self, definitions: Sequence[str]) -> None:
+        self.plans = plans_of(definitions)
+        self.plan = next(iter(self.plans.values()))
         self.state = ExecutionState()
         self.replay = ExecutionState()
         self.now_ms = EPOCH_MS
@@ -109,7 +112,8 @@ class _Player:
         self.message_id = found["id"] or f"m{self.requests}"
         stimulus = getattr(self, f"_{found['verb']}")(found["rest"])
         decision = settle(self.plan, self.state, stimulus)
-        fold(self.plan, [encode_event(event) for event in decision.events], self.replay)
+        bodies = [encode_event(event) for event in decision.events]
+        self.plan = fold_on(self.plans, self.plan, bodies, self.replay)
         check_equal(self.replay, self.state, line)
         check_state(self.plan, self.state)
         answer = [f"  {self._event(event)}" for event in decision.events]
@@ -175,6 +179,15 @@ class _Player:
 
     def _retry(self, rest: str) -> AnyStimulus:
         return Retry(now_ms=self.now_ms, message_id=self.message_id, from_step=rest or None)
+
+    def _migrate(self, rest: str) -> AnyStimulus:
+        version, _, dry = rest.partition(" ")
+        return Migrate(
+            now_ms=self.now_ms,
+            message_id=self.message_id,
+            mapping=map_plans(self.plan, self.plans[version]),
+            dry_run=dry == "dry",
+        )
 
     def _signal(self, rest: str) -> AnyStimulus:
         name, _, data = rest.partition(" ")

@@ -31,6 +31,7 @@ REPEATING = {
     "DeadlineExceeded",
     "Canceled",
     "RunnerLost",
+    "Unschedulable",
 }
 
 Outcomes = Callable[[Call], Any]

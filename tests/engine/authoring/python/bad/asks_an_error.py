@@ -1,0 +1,25 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+class Declined(Exception):
+    reason = ""
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    try:
+        return charge(order)
+    except Declined as error:
+        return error.reason

@@ -1,0 +1,22 @@
+import os
+
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    if os.getenv("REGION") == "eu":
+        return "eu"
+    return charge(order)

@@ -1,0 +1,22 @@
+from datetime import datetime
+
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    if datetime.now().hour > 18:
+        return "closed"
+    return charge(order)

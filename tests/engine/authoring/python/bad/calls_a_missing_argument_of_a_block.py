@@ -1,0 +1,23 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.block
+def guarded(order: Order) -> str:
+    return charge(order)
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    return guarded()

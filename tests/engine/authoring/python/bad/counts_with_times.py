@@ -1,0 +1,21 @@
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    late = hs.now() + timedelta(days=1)
+    return str(late)

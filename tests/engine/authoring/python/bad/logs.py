@@ -1,0 +1,23 @@
+import logging
+
+log = logging.getLogger(__name__)
+
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    log.info("charging %s", order.id)
+    return charge(order)

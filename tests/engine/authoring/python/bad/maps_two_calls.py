@@ -1,0 +1,23 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.step
+def count(text: str) -> int: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    numbers = hs.map(count(charge(order)) for line in order.lines)
+    return str(numbers)

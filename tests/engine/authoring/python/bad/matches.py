@@ -1,0 +1,22 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    match order.id:
+        case "a":
+            return "first"
+        case _:
+            return charge(order)

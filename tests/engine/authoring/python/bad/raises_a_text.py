@@ -1,0 +1,20 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    if order.total < 0:
+        raise "negative"
+    return charge(order)

@@ -1,0 +1,19 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    handle = charge.start(order)
+    return handle.result()

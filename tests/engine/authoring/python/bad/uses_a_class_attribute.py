@@ -1,0 +1,26 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+    lines: list[str] = []
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+class Region:
+    name = "eu"
+
+
+class Settings:
+    region = Region()
+
+
+@hs.workflow
+def checkout(order: Order) -> str:
+    return Settings.region.name

@@ -1,0 +1,72 @@
+"""The host over the real PostgreSQL journal, whose connections break in its commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from heliostat.actors.host.clock import SystemClock
+from heliostat.engine.journal.postgres import open_postgres
+from tests.host.support import CHAIN, HOLD, World, events_of, info_of, put, start
+from tests.host.test_sqlite import until
+from tests.postgres_proxy import Loss, PostgresProxy
+from tests.postgres_server import PostgresServer, postgres_server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    name = postgres.new_database()
+    yield name
+    postgres.give_back(name)
+
+
+@pytest.mark.parametrize("loss", ["answer", "question"])
+async def test_turns_of_an_unknown_outcome_are_stored_once(
+    postgres: PostgresServer, database: str, loss: Loss
+) -> None:
+    with PostgresProxy(postgres) as proxy:
+        journal = open_postgres(proxy.url_of(database))
+        world = World(journal=journal, clock=SystemClock(), script=lambda each: each.input["n"] + 1)
+        host = world.host("h0")
+        await put(host, CHAIN)
+        names = [f"x{n}" for n in range(20)]
+        for n, name in enumerate(names):
+            if n % 4 == 0:
+                proxy.lose(loss, b"COMMIT")
+            await start(host, "chain", [name], input={"n": 1})
+        await until(lambda: info_of(host).ended == len(names))
+        assert proxy.losses >= 2
+        for name in names:
+            events = [each for each in await events_of(journal, name) if each != "owner.changed"]
+            assert events == [
+                "execution.started",
+                *["step.completed"] * 3,
+                "execution.completed",
+            ]
+        assert await journal.count_executions() == {"Completed": len(names)}
+        assert info_of(host).faults == ()
+        await world.close()
+        await journal.close()
+
+
+async def test_a_turn_waits_for_the_server_to_be_back() -> None:
+    with postgres_server() as server:
+        journal = open_postgres(server.url_of("postgres"))
+        world = World(journal=journal, clock=SystemClock(), script=lambda _: HOLD)
+        host = world.host("h0")
+        await put(host, CHAIN)
+        await start(host, "chain", ["x"], input={"n": 1})
+        await until(lambda: len(world.runners.running) == 1)
+        await asyncio.to_thread(server.stop)
+        world.runners.script = lambda each: each.input["n"] + 1
+        [(key, at)] = world.runners.running
+        world.runners.finish(key, at, 2)
+        await until(lambda: "is unavailable" in (info_of(host).trouble or ""))
+        await asyncio.to_thread(server.start)
+        await until(lambda: info_of(host).ended == 1, within_s=60)
+        await until(lambda: info_of(host).trouble is None)
+        assert await journal.count_executions() == {"Completed": 1}
+        await world.close()
+        await journal.close()
