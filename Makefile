@@ -13,16 +13,9 @@ READY := $(VENV)/.ready
 PIP_FLAGS := --quiet --disable-pip-version-check
 UV_FLAGS := --quiet --python $(BIN)/python
 
-# Units first, then what takes longer; a folder that is not named here counts as units.
-LATER := $(addprefix tests/,conformance simulation crash cluster wheel)
-UNITS := $(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
-SUITES := $(wildcard tests/engine) \
-          $(filter-out tests/engine tests/__pycache__ $(LATER),$(UNITS)) \
-          $(wildcard $(LATER))
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test check format sim bench wheel-smoke lock clean
+.PHONY: help venv demo test check format sim screenshots bench wheel-smoke lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,7 +40,7 @@ demo: $(READY) ## the guided tour on a local Ray
 	$(BIN)/heliostat demo $(ARGS)
 
 test: $(READY) ## all tests: units, conformance, simulation, crashes, real Ray, the wheel
-	$(BIN)/python -m pytest $(SUITES) $(ARGS)
+	$(BIN)/python -m tests.run $(ARGS)
 
 check: $(READY) ## format, lint, types, import direction
 	$(BIN)/ruff format --check .
@@ -62,6 +55,9 @@ format: $(READY) ## rewrite the sources as `make check` wants them
 sim: $(READY) ## replay the simulation with SEED=…, or draw seeds when none is given
 	$(if $(SEED),HELIOSTAT_SIM_SEED=$(SEED),HELIOSTAT_SIM_NEW=1) $(BIN)/python -m pytest tests/simulation \
 	  $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
+
+screenshots: $(READY) ## the README's pictures, taken in Chromium
+	$(BIN)/python -m tests.page.pictures $(ARGS)
 
 bench: $(READY) ## the benchmarks, see benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -78,7 +74,9 @@ lock: ## resolve requirements/*.txt again
 	bare="--no-emit-index-url --no-annotate" && \
 	$$compile $$bare ../pyproject.toml --output-file runtime.txt $(ARGS) && \
 	$$compile $$bare ../pyproject.toml --all-extras tools.in \
-	  --constraints runtime.txt --output-file dev.txt $(ARGS)
+	  --constraints runtime.txt --output-file dev.txt $(ARGS) && \
+	$$compile $$bare ../pyproject.toml --extra postgres --extra serve \
+	  --constraints dev.txt --output-file image.txt $(ARGS)
 
 clean: ## remove .venv, caches and build output
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
