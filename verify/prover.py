@@ -17,6 +17,7 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.plan.compile import compile_plan
+from heliostat.verify.analyses import AT_REGISTRATION, Subject, analysed
 from heliostat.verify.properties.verdict import Verdict
 from heliostat.verify.reports.diagnostics import diagnostics
 
@@ -68,16 +69,19 @@ class Prover:
 
         try:
             # by the time that this thread had the interpreter: a busy machine changes no answer
-            report = verify(
-                compile_plan(definition),
+            subject = Subject(
+                definition=definition,
+                plan=compile_plan(definition),
                 time_max_ms=self._time_max_ms,
                 now_ms=lambda: time.thread_time() * 1_000,
             )
+            report = verify(subject.plan, time_max_ms=subject.time_max_ms, now_ms=subject.now_ms)
+            verdicts = (*report.verdicts, *analysed(subject, AT_REGISTRATION))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a workflow out
             return (_unknown(f"the proof has a fault: {type(error).__name__}: {error}"),)
         return tuple(
             replace(each, certificate=None, net=None)
-            for each in report.verdicts
+            for each in verdicts
             if (each.asked, each.outcome) != ("boundedness", "inconclusive")
         )
 

@@ -44,10 +44,11 @@ class Proved:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which properties, and which formulas."""
+    """Which properties, analyses and formulas."""
 
     names: frozenset[str]
     formulas: Sequence[str]
+    analyses: frozenset[str]
 
 
 @click.command()
@@ -115,21 +116,26 @@ def verify(
 def _asked(properties: Sequence[str]) -> Asked:
     """What is named; nothing named is all but that nothing is twice at one place, which no
     soundness asks for."""
+    from heliostat.verify.analyses import ANALYSES
     from heliostat.verify.logic.formulas import STANDARD
     from heliostat.verify.properties.verdict import Property
 
     known = get_args(Property)
-    names, formulas = set[str](), list[str]()
+    if not properties:
+        return Asked(frozenset({*known} - {"safeness"}), [], frozenset(ANALYSES))
+    names, formulas, analyses = set[str](), list[str](), set[str]()
     for each in properties:
         name = each.replace("-", " ").replace("_", " ")
         if name in known:
             names.add(name)
+        elif name in ANALYSES:
+            analyses.add(name)
         elif name in STANDARD or not _WORD.fullmatch(each):
             formulas.append(STANDARD.get(name, each))
         else:
-            listed = ", ".join(one.replace(" ", "-") for one in (*known, *STANDARD))
+            listed = ", ".join(one.replace(" ", "-") for one in (*known, *ANALYSES, *STANDARD))
             raise InputError(f"--property {each!r} is no formula, and none of {listed}")
-    return Asked(frozenset(names if properties else {*known} - {"safeness"}), formulas)
+    return Asked(frozenset(names), formulas, frozenset(analyses))
 
 
 def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[Proved]:
@@ -163,6 +169,7 @@ def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[
         ]
     from heliostat.api.cli.functions import definition_named
     from heliostat.engine.plan.compile import compile_plan
+    from heliostat.verify.analyses import Subject, analysed
 
     definition = definition_named(file)
     plan = compile_plan(definition)
@@ -171,7 +178,8 @@ def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[
     except Misformed as error:
         raise InputError(f"--property {error}") from None
     report = verify(plan, **bounds)
-    found = [*verdicts(report), *formulas]
+    subject = Subject(definition=definition, plan=plan, **bounds)
+    found = [*verdicts(report), *analysed(subject, asked.analyses), *formulas]
     told = diagnostics(definition, found)
     story = _replayed(definition, report, found) if replay else None
     return [Proved(report.definition, report, found, told, story)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from heliostat.engine.authoring.diagnostics import Severity
+from heliostat.engine.authoring.source import Path
 from heliostat.verify.certificates.certificates import Certificate
 from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.parts import Abstraction
@@ -139,10 +141,22 @@ class Deadlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that a proof found, before it has a place in a file."""
+
+    code: str
+    message: str
+    cure: str | None = None
+    step: str | None = None
+    field: Path = ()  # of the step; without a step, of the definition
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The answer about one property of one definition."""
 
-    asked: str  # a `Property`, or a formula as it is written
+    asked: str  # a `Property`, the name of an analysis, or a formula as it is written
     outcome: Outcome
     engine: str  # that decided
     reason: str  # for people
@@ -150,6 +164,7 @@ class Verdict:
     run: tuple[Act, ...] = ()  # a counterexample
     deadlocks: tuple[Deadlock, ...] = ()
     steps: tuple[str, ...] = ()  # that the answer is about
+    faults: tuple[Fault, ...] = ()  # that an analysis words itself
     certificate: Certificate | None = None
     net: Net | None = None  # that the certificate speaks of, if it is not the report's
 

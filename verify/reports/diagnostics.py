@@ -8,22 +8,21 @@ others have no places, and keep the names of their elements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from msgspec import structs
 
 from heliostat.engine.authoring.canonical import content
-from heliostat.engine.authoring.diagnostics import Diagnostic, Findings, Severity
+from heliostat.engine.authoring.diagnostics import Diagnostic, Findings
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.places import places_of
 from heliostat.engine.authoring.scopes import scopes_of
-from heliostat.engine.authoring.source import Path
 from heliostat.verify.properties.verdict import (
     Act,
     AddTransition,
     BreakDependencyCycle,
     Deadlock,
+    Fault,
     FixConditions,
     IncreaseResources,
     Verdict,
@@ -34,18 +33,6 @@ ACTS_MAX: Final = 12
 
 STEPS_MAX: Final = 10
 """Steps of one verdict that are told one by one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing that a proof found, before it has a place."""
-
-    code: str
-    message: str
-    cure: str | None = None
-    step: str | None = None
-    field: Path = ()  # of the step; without a step, of the definition
-    severity: Severity = "error"
 
 
 def diagnostics(definition: Definition, verdicts: Iterable[Verdict]) -> tuple[Diagnostic, ...]:
@@ -99,7 +86,10 @@ def faults(verdicts: Iterable[Verdict]) -> Iterator[Fault]:
         if verdict.outcome == "inconclusive":
             unknown.append(verdict)
         elif verdict.outcome == "fails":
-            yield from (_resting(fault, verdict) for fault in _found(verdict))
+            found = verdict.faults or _found(verdict)
+            yield from (_resting(fault, verdict) for fault in found)
+        else:  # what holds may still be worth a warning
+            yield from verdict.faults
     if unknown:
         reasons = "; ".join(dict.fromkeys(verdict.reason for verdict in unknown))
         yield Fault(

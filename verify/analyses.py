@@ -1,0 +1,49 @@
+"""What is asked of a definition beside its soundness, each by an analysis of its own.
+
+An analysis is a function of a `Subject` that answers with verdicts; it says what it found as their
+`faults`. Its verdicts are asked for by its name here. A module is loaded when its analysis is asked
+for: who does not ask for data needs no solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, TypeAlias
+
+from heliostat.engine.authoring.model import Definition
+from heliostat.engine.plan.plan import Plan
+from heliostat.verify.properties.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A definition that is asked about, and how long an answer may take."""
+
+    definition: Definition
+    plan: Plan
+    time_max_ms: int | None = None  # of each exploration or solver, by the clock `now_ms`
+    now_ms: Callable[[], float] | None = None
+
+
+Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
+
+ANALYSES: Final[dict[str, str]] = {}
+"""By name, `module:function` below `heliostat.verify`; told in this order."""
+
+AT_REGISTRATION: Final = frozenset[str]()
+"""Those that registration makes: quick, and worth a warning that nobody asked for."""
+
+
+def analysis(name: str) -> Analysis:
+    """The analysis of this name."""
+    module, _, function = ANALYSES[name].partition(":")
+    found: Analysis = getattr(import_module(f"heliostat.verify.{module}"), function)
+    return found
+
+
+def analysed(subject: Subject, names: Iterable[str]) -> list[Verdict]:
+    """The verdicts of these analyses, in the order of the table."""
+    asked = frozenset(names)
+    return [verdict for name in ANALYSES if name in asked for verdict in analysis(name)(subject)]
