@@ -27,6 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from heliostat.actors import names
 from heliostat.actors.calls import pack, unpack
+from heliostat.actors.detached import detached
 from heliostat.actors.dispatch.frames import AttemptKey, encode_value
 from heliostat.actors.dispatch.leases import UNSCHEDULABLE
 from heliostat.actors.dispatch.protocol import (
@@ -52,11 +53,13 @@ from heliostat.actors.launching import (
     StopLaunched,
     make,
 )
-from heliostat.actors.undrained import strategy
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.plan.plan import Resources
 
 _log = logging.getLogger(__name__)
+
+CALLS_AT_ONCE: Final = 10_000
+"""A call of each host waits here for news; Ray's default of 1,000 would be the bound on hosts."""
 
 ANSWER_MS_MAX: Final = 10_000
 """A host's wait for news ends at the latest then; it asks again."""
@@ -86,22 +89,8 @@ def find_launcher(settings: LauncherSettings) -> Any | None:
 
 def create_launcher(settings: LauncherSettings, *, node_resource: str | None = None) -> Any:
     """The deployment's launcher, created if there is none by its name; returns its handle."""
-    return (
-        ray.remote(Launcher)
-        .options(
-            name=settings.name,
-            namespace=names.NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            max_task_retries=0,
-            max_concurrency=10_000,
-            num_cpus=0,
-            resources={} if node_resource is None else {node_resource: 0.001},
-            scheduling_strategy=strategy(settings.name),
-        )
-        .remote(settings)
-    )
+    actor = detached(Launcher, settings.name, calls=CALLS_AT_ONCE, pin=node_resource)
+    return actor.remote(settings)
 
 
 class _Task:

@@ -1,13 +1,4 @@
-"""Plain classes made Ray actors: the only place that does so, with every option spelled out.
-
-All of them are detached, named, and restarted by Ray without end (`max_restarts=-1`). Ray repeats
-no call (`max_task_retries=0`): a call repeated behind our back would be a second stimulus; clients
-repeat on their own, under ids that make it harmless. None reserves CPUs: whatever runs users' code
-is elsewhere. Where the deployment has a custom resource, they are pinned to the nodes that offer
-it; hard node affinity would strand them when a node comes back under a new id.
-
-Constructors do no I/O, since one that raises on restart is dead for good, and the name with it.
-"""
+"""Hosts, actors of dedicated executions, and their supervisor: made, found, called and ended."""
 
 from __future__ import annotations
 
@@ -18,11 +9,11 @@ import ray
 
 from heliostat.actors import names
 from heliostat.actors.dedicated.process import CarrierProcess
+from heliostat.actors.detached import detached
 from heliostat.actors.host.process import HostProcess
 from heliostat.actors.journals import is_shared
 from heliostat.actors.settings import Settings, check
 from heliostat.actors.supervisor_process import SupervisorProcess
-from heliostat.actors.undrained import strategy
 from heliostat.actors.wanted import hosts_wanted
 from heliostat.engine.identity import ExecutionKey
 
@@ -33,9 +24,6 @@ Ray's default of 1,000 is silently the bound on clients."""
 DELIVER_S: Final = 60.0
 """How long a host may take to make messages durable; then they are offered again."""
 
-PIN: Final = 0.001
-"""How much an actor takes of the custom resource that pins it: next to nothing."""
-
 
 def create_host(settings: Settings, index: int) -> Any:
     """Host `index` of the deployment, created if there is none by its name; returns its handle.
@@ -44,8 +32,14 @@ def create_host(settings: Settings, index: int) -> Any:
     """
     check(settings)
     name = settings.host_name(index)
-    where = strategy(name, share=index if is_shared(settings.journal) else None)
-    return _detached(HostProcess, settings, name, CALLS_AT_ONCE, where).remote(settings, index)
+    actor = detached(
+        HostProcess,
+        name,
+        calls=CALLS_AT_ONCE,
+        pin=settings.node_resource,
+        share=index if is_shared(settings.journal) else None,
+    )
+    return actor.remote(settings, index)
 
 
 def find_host(settings: Settings, index: int) -> Any | None:
@@ -58,8 +52,13 @@ def create_carrier(settings: Settings, name: str, key: ExecutionKey | None) -> A
 
     Where the journal is shared, the nodes share them too.
     """
-    where = strategy(name, otherwise="SPREAD" if is_shared(settings.journal) else "DEFAULT")
-    actor = _detached(CarrierProcess, settings, name, CALLS_AT_ONCE, where)
+    actor = detached(
+        CarrierProcess,
+        name,
+        calls=CALLS_AT_ONCE,
+        pin=settings.node_resource,
+        otherwise="SPREAD" if is_shared(settings.journal) else "DEFAULT",
+    )
     return actor.remote(settings, name, key)
 
 
@@ -96,7 +95,8 @@ async def deliver(host: str, body: bytes) -> bytes:
 def create_supervisor(settings: Settings) -> Any:
     """The supervisor, created if there is none; returns its handle."""
     name = names.supervisor_name(settings.deployment, settings.generation)
-    return _detached(SupervisorProcess, settings, name, 100, strategy(name)).remote(settings)
+    actor = detached(SupervisorProcess, name, calls=100, pin=settings.node_resource)
+    return actor.remote(settings)
 
 
 def find_supervisor(settings: Settings) -> Any | None:
@@ -126,22 +126,6 @@ def end(settings: Settings) -> None:
         actor = _find(name)
         if actor is not None:
             ray.kill(actor, no_restart=True)
-
-
-def _detached(cls: type, settings: Settings, name: str, calls: int, where: Any) -> Any:
-    pin = {} if settings.node_resource is None else {settings.node_resource: PIN}
-    return ray.remote(cls).options(
-        name=name,
-        namespace=names.NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        max_task_retries=0,
-        max_concurrency=calls,
-        num_cpus=0,
-        resources=pin,
-        scheduling_strategy=where,
-    )
 
 
 def _find(name: str) -> Any | None:

@@ -47,6 +47,8 @@ def strategy(actor: str, *, otherwise: str = "DEFAULT", share: int | None = None
         share: to which of the nodes it rather goes while none is drained, counted round; in place
             of `otherwise`. Ray's SPREAD counts at each node by itself, and may put two actors on
             one of two nodes.
+
+    Ray heeds none of these for an actor that reserves nothing.
     """
     import ray
     from ray.util.scheduling_strategies import (

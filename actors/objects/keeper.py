@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from heliostat.actors import names
-from heliostat.actors.undrained import strategy
+from heliostat.actors.detached import detached
 
 SHARE: Final = 0.2
 """Of a node's object store, where no bound is set: the rest is the users' own, and Ray's."""
@@ -100,22 +100,5 @@ def find_keeper(settings: ObjectsSettings) -> Any | None:
 
 def create_keeper(settings: ObjectsSettings) -> Any:
     """The keeper, created if there is none; it outlives whoever created it."""
-    import ray
-
-    pin = {} if settings.node_resource is None else {settings.node_resource: 0.001}
-    return (
-        ray.remote(ObjectKeeper)
-        .options(
-            name=settings.keeper,
-            namespace=names.NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            max_task_retries=0,
-            max_concurrency=1,
-            num_cpus=0,
-            resources=pin,
-            scheduling_strategy=strategy(settings.keeper),
-        )
-        .remote(settings.bytes)
-    )
+    actor = detached(ObjectKeeper, settings.keeper, calls=1, pin=settings.node_resource)
+    return actor.remote(settings.bytes)

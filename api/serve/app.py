@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 
+from heliostat.actors.detached import PIN
 from heliostat.actors.host.tuning import calm_collector, take_cpu_first
-from heliostat.actors.remote import PIN
 from heliostat.api.http import guards
 from heliostat.api.http.app import create_app
 from heliostat.api.http.door import Door

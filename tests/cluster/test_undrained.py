@@ -96,6 +96,7 @@ def test_it_is_never_put_on_a_node_that_is_drained(
         ["n1", "n2"],
     )
     assert fake.prefixes == [f"{PREFIX}/draining/"]
+    assert fake.options_used["memory"] > 0  # else Ray heeds no strategy
 
 
 @pytest.mark.parametrize("create", EVERY, ids=NAMES)
