@@ -235,7 +235,9 @@ def _report(fault: ErrorDetails, where: Path, tree: Any, findings: Findings) -> 
         wanted = _wanted(where, kind, tree)
         cure = f'quote it: "{value}"' if wanted == "a string" and _plain(value) else None
         if where[-2:-1] == ("next",) and isinstance(value, str):
-            cure = f"write {{to: {value}}}; the first that holds is taken, with `split: all` every one"
+            cure = (
+                f"write {{to: {value}}}; the first that holds is taken, with `split: all` every one"
+            )
         findings.add("HS013", where, f"{wanted} is wanted, not {_told(value)}", cure)
     elif kind == "literal_error":
         _unknown_value(field, value, context, where, findings)
