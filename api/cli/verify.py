@@ -117,7 +117,7 @@ def _asked(properties: Sequence[str]) -> Asked:
     """What is named; nothing named is all but that nothing is twice at one place, which no
     soundness asks for."""
     from heliostat.verify.analyses import ANALYSES
-    from heliostat.verify.logic.formulas import STANDARD
+    from heliostat.verify.logic.standard import STANDARD
     from heliostat.verify.properties.verdict import Property
 
     known = get_args(Property)
@@ -139,8 +139,8 @@ def _asked(properties: Sequence[str]) -> Asked:
 
 
 def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[Proved]:
+    from heliostat.engine.properties.atoms import Misformed
     from heliostat.verify.logic.checking import check_formula
-    from heliostat.verify.logic.formulas import Misformed
     from heliostat.verify.properties.soundness import verify, verify_model
     from heliostat.verify.reports.diagnostics import diagnostics, model_diagnostics
 

@@ -10,7 +10,7 @@ checkout.options(id="o-1", client=client).start(order)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
@@ -99,6 +99,7 @@ def workflow(
     deadline: str | None = None,
     priority: int | None = None,
     semaphores: Mapping[str, Any] | None = None,
+    properties: Sequence[Mapping[str, Any]] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, R]], Workflow[P, R]]: ...
 
@@ -113,6 +114,7 @@ def workflow(
     deadline: str | None = None,
     priority: int | None = None,
     semaphores: Mapping[str, Any] | None = None,
+    properties: Sequence[Mapping[str, Any]] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Workflow[P, R] | Callable[[Callable[P, R]], Workflow[P, R]]:
     """Mark a function as a workflow.
@@ -124,6 +126,7 @@ def workflow(
         deadline: by when an execution ends.
         priority: 1 to 10, 10 the most urgent.
         semaphores: what `using(uses=…)` may name.
+        properties: what holds of all executions, as `{"id": "settled", "ltl": "…"}`.
         tags: texts by name, searchable.
     """
     options = {
@@ -132,6 +135,7 @@ def workflow(
         "deadline": deadline,
         "priority": priority,
         "semaphores": None if semaphores is None else dict(semaphores),
+        "properties": None if properties is None else [dict(each) for each in properties],
         "tags": None if tags is None else dict(tags),
     }
     if function is not None:

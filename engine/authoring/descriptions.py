@@ -27,10 +27,18 @@ FIELDS: Final[dict[str, str]] = {
     "semaphores": "What `uses` may name: `{llm: 4}` in each execution, or `{per: deployment}`.",
     "handlers": "What the execution does when an event comes, at any time of its life.",
     "intervention_points": "Where people come in, declared once and referred to by id.",
+    "properties": "What holds of all executions; proofs and monitors ask for it.",
     "isolation": "Where the execution lives: `hosted` with others in a host, or `dedicated`: in an "
     "actor of its own.",
     "tags": "Texts by name, for search.",
     "metadata": "Any JSON, kept and not read.",
+    # a property
+    "DeclaredProperty.id": "Its name, unique among the properties.",
+    "ctl": "A formula in CTL, as `AG (failed(pay) -> AF ended)`.",
+    "ltl": "A formula in LTL, as `G (failed(pay) -> F ended)`.",
+    "different_people": "Steps that no two of are done by one person.",
+    "undone": "By step, the step that has completed where the execution fails after it.",
+    "within": "How long an execution takes at most: a duration.",
     # every step
     "id": "Unique in the definition; other fields read it as `$.steps.<id>`.",
     "type": "What kind of step this is.",

@@ -63,6 +63,7 @@ CODES: Final[dict[str, str]] = {
     "HS218": "items and branches may change outer variables by `append` only",
     "HS219": "the definition declares no semaphore of this name",
     "HS220": "the definition declares no such intervention point",
+    "HS221": "the text is no formula",
     # activities
     "HS301": "the module cannot be imported",
     "HS302": "the module has no such function",

@@ -360,6 +360,26 @@ class Handler(Model):
     actions: Annotated[list[Action], Field(min_length=1)]
 
 
+PROPERTY_KINDS: Final = ("ctl", "ltl", "different_people", "undone", "within")
+
+
+class DeclaredProperty(Model):
+    """What holds of all executions: a formula, or one of the kinds that have a name."""
+
+    id: Identifier
+    description: str | None = None
+    ctl: str | None = None
+    ltl: str | None = None
+    different_people: list[str] | None = None
+    undone: dict[str, str] | None = None
+    within: DurationText | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it says; exactly one in a definition that has passed the checks."""
+        return tuple(kind for kind in PROPERTY_KINDS if getattr(self, kind) is not None)
+
+
 class RetryPolicy(Model):
     """`retry`: which errors are followed by another attempt, and after which back-off."""
 

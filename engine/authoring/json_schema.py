@@ -54,6 +54,7 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     "timeout": _DURATION,
     "grace": _DURATION,
     "after": _DURATION,
+    "within": _DURATION,
     "initial": _DURATION,
     "max": _DURATION,
     "error": _ERROR,
@@ -62,6 +63,8 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     "memory": _NUMBER_OR_TEXT,
     "expect": {"anyOf": [*_STATUS["anyOf"], {"type": "array", "items": _STATUS}]},
     "to": {"type": "string"},
+    "ctl": {"type": "string", "minLength": 1},
+    "ltl": {"type": "string", "minLength": 1},
     "activity": {"type": "string", "minLength": 1},
 }
 """Fields that are written in other forms than the model holds them."""

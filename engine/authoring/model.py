@@ -19,6 +19,7 @@ from .fields import (
     Alternative,
     Cancels,
     Data,
+    DeclaredProperty,
     DurationText,
     Effects,
     ErrorClause,
@@ -263,6 +264,7 @@ class Definition(Model):
     semaphores: Semaphores = {}
     handlers: list[Handler] = []
     intervention_points: list[InterventionPoint] = []
+    properties: list[DeclaredProperty] = []
     isolation: Literal["hosted", "dedicated"] = "hosted"
     tags: Tags = {}
     metadata: dict[str, Any] = {}

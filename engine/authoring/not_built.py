@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-DEFINITION_FIELDS: Final[dict[str, str]] = {
-    "properties": "a list of `properties`",
-}
+DEFINITION_FIELDS: Final[dict[str, str]] = {}
 
 STEP_FIELDS: Final[dict[str, str]] = {
     "undo": "`undo`; say `on_error` with `next` to a step that undoes it",

@@ -81,7 +81,7 @@ def repair(tree: dict[str, Any], path: Path, findings: Findings) -> Path | None:
             return _put(tree, path[:2], point)
         case ("semaphores", str(name), *_) if is_name(name):
             return _put(tree, path[:2], 1_000_000)
-        case ("handlers", *_):
+        case ("handlers" | "properties", *_):
             return _remove(tree, path[:1])
         case (str(), *rest) if len(rest) > 1:
             # inside of something that may need what would be removed

@@ -10,20 +10,19 @@ import pytest
 
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.plan.compile import compile_plan
-from heliostat.verify.logic.checking import STATES_MAX, Labels, check_formula
-from heliostat.verify.logic.formulas import (
-    DEPTH_MAX,
+from heliostat.engine.properties.atoms import Atom, Misformed
+from heliostat.engine.properties.ctl import (
     Always,
     And,
-    Atom,
     Formula,
     Inevitable,
-    Misformed,
     Next,
     Not,
     Until,
     parse,
 )
+from heliostat.engine.properties.reading import DEPTH_MAX
+from heliostat.verify.logic.checking import STATES_MAX, Labels, check_formula
 from heliostat.verify.logic.states import States
 from heliostat.verify.properties.verdict import Verdict
 from tests.verify.test_reports import BYPASSED, CHOSEN, HEAD, ROUND, SOUND

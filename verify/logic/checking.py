@@ -17,17 +17,17 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from heliostat.engine.plan.plan import Plan
-from heliostat.verify.logic.formulas import (
+from heliostat.engine.properties.atoms import Atom, Misformed
+from heliostat.engine.properties.ctl import (
     Always,
     And,
-    Atom,
     Formula,
     Inevitable,
-    Misformed,
     Next,
     Not,
     Until,
     atoms,
+    mentions,
     parse,
 )
 from heliostat.verify.logic.states import States, states_of
@@ -54,9 +54,9 @@ def check_formula(
         Misformed: it is no formula, or speaks of a step that there is not.
     """
     formula = parse(text)
-    for atom in atoms(formula):
-        if atom.step is not None and atom.step not in plan.step_by_id:
-            raise Misformed(f"{text!r} speaks of {atom.step!r}, and there is no such step")
+    for each in mentions(text):
+        if each.step not in plan.step_by_id:
+            raise Misformed(text, each.start, each.end, f"there is no such step as `{each.step}`")
     try:
         made = translate(plan, "proof")
     except TooManyTokens as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from heliostat.verify.logic.formulas import Atom
+from heliostat.engine.properties.atoms import Atom
 from heliostat.verify.nets.net import Marking, Net, NetTransition, TooManyTokens
 from heliostat.verify.space.explore import Inconclusive
 

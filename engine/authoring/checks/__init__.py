@@ -2,10 +2,10 @@
 
 One module per question: `control_flow` (ids, targets, notations, regions), `joins`, `fields` (which
 go together), `kinds` (likewise, of the single step types), `variables`, `shared` (what steps refer
-to: semaphores, intervention points, handlers), `slots` (which fields are expressions, and what each
-may read), `order` (what may run before what), `expressions`, `schemas`. Each adds to the
-`Findings`; none stops at the first fault. Combinations that are refused stand in the one table of
-`refused`. Start at `check_definition`.
+to: semaphores, intervention points, handlers), `properties` (what is declared of executions),
+`slots` (which fields are expressions, and what each may read), `order` (what may run before what),
+`expressions`, `schemas`. Each adds to the `Findings`; none stops at the first fault. Combinations
+that are refused stand in the one table of `refused`. Start at `check_definition`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from ..diagnostics import Findings
 from ..model import Definition
 from ..scopes import scopes_of
 from ..shape import Lost
-from . import control_flow, expressions, fields, joins, kinds, schemas, shared, variables
+from . import (
+    control_flow,
+    expressions,
+    fields,
+    joins,
+    kinds,
+    properties,
+    schemas,
+    shared,
+    variables,
+)
 
 
 def check_definition(
@@ -44,5 +54,6 @@ def check_definition(
     ordered &= not findings.damaged
     fields.check_root(definition, findings)
     shared.check(definition, scopes, homes, findings)
+    properties.check(definition, homes, findings, lost=lost.steps)
     typed = schemas.check(definition, scopes, findings)
     expressions.check(definition, scopes, homes, findings, lost=lost, ordered=ordered, typed=typed)

@@ -212,6 +212,19 @@ REFUSED: Final[Mapping[str, Refused]] = {
         message="`{name}` is a semaphore of the deployment, which attempts hold while they run",
         cure="say `uses` on the steps within, or in the definition that is started",
     ),
+    # properties
+    "two kinds in one": Refused(
+        code="HS019",
+        what="two kinds in one entry of `properties`",
+        message="the property says `{said}` already",
+        cure="an entry of `properties` for each",
+    ),
+    "undoing itself": Refused(
+        code="HS019",
+        what="`undone` with a step that undoes itself",
+        message="what `{step}` did is undone by another step",
+        cure="name that step, as `{step}: refund`",
+    ),
     # children
     "detached and awaited": Refused(
         code="HS021",

@@ -14,6 +14,7 @@ from heliostat.engine.authoring.fields import (
     Action,
     Alternative,
     Custom,
+    DeclaredProperty,
     ErrorClause,
     Escalation,
     Handler,
@@ -73,6 +74,7 @@ def test_every_field_is_in_a_table_with_its_class(model: type[BaseModel]) -> Non
         Alternative,
         Branch,
         Custom,
+        DeclaredProperty,
         ErrorClause,
         Escalation,
         Handler,
@@ -106,10 +108,11 @@ def test_all_other_words_are_listed() -> None:
         assert f"`{word}`" in told, word
 
 
-def test_the_example_is_a_definition() -> None:
-    example = re.search(r"```yaml\n(.*?)```", DEFINITIONS, re.DOTALL)
-    assert example is not None
-    parse_definition(example[1])
+def test_the_examples_are_definitions() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", DEFINITIONS, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        parse_definition(example)
 
 
 def test_bounds_are_those_of_the_code() -> None:

@@ -206,6 +206,16 @@ CASES: Mapping[str, tuple[str, str, str]] = {
         "uses.llm",
         "`llm` is a semaphore of the deployment, which attempts hold while they run",
     ),
+    "two kinds in one": (
+        f"properties: [{{id: p, ltl: F ended, within: 5m}}]\nsteps: [{ONE}]",
+        "properties[0].within",
+        "the property says `ltl` already",
+    ),
+    "undoing itself": (
+        f"properties: [{{id: p, undone: {{a: a}}}}]\nsteps: [{ONE}]",
+        "properties[0].undone.a",
+        "what `a` did is undone by another step",
+    ),
     "detached and awaited": (
         "steps: [{id: a, type: sub_workflow, workflow: w, detached: true, grace: 1s}]",
         "grace",
