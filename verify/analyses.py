@@ -29,7 +29,9 @@ class Subject:
 
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
 
-ANALYSES: Final[dict[str, str]] = {}
+ANALYSES: Final[dict[str, str]] = {
+    "data": "data.analysis:verdicts",
+}
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
 AT_REGISTRATION: Final = frozenset[str]()

@@ -105,6 +105,8 @@ CODES: Final[dict[str, str]] = {
     "HS506": "two tokens may be at one place",
     "HS507": "a formula about executions does not hold",
     "HS509": "the proof came to one of its bounds before it had an answer",
+    "HS510": "there is a case in which none of a step's conditions holds, and it has no default",
+    "HS511": "a condition can never hold",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from heliostat.engine.authoring.diagnostics import Severity
 from heliostat.engine.authoring.source import Path
+from heliostat.engine.values import Json
 from heliostat.verify.certificates.certificates import Certificate
 from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.parts import Abstraction
@@ -165,6 +167,7 @@ class Verdict:
     deadlocks: tuple[Deadlock, ...] = ()
     steps: tuple[str, ...] = ()  # that the answer is about
     faults: tuple[Fault, ...] = ()  # that an analysis words itself
+    witness: Mapping[str, Json] | None = None  # data that a counterexample begins with
     certificate: Certificate | None = None
     net: Net | None = None  # that the certificate speaks of, if it is not the report's
 

@@ -29,6 +29,7 @@ def verdict_value(verdict: Verdict) -> dict[str, Any]:
         "rests_on": [_abstraction(each) for each in verdict.rests_on],
         "run": _run(verdict.run),
         "steps": list(verdict.steps),
+        "witness": None if verdict.witness is None else dict(verdict.witness),
         "deadlocks": [_deadlock(each) for each in verdict.deadlocks],
     }
 
