@@ -12,7 +12,7 @@ and leads nowhere: every marking that it could be taken from exists without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -46,8 +46,18 @@ dead because of it and none is cut off from the end. `coarse` also forgets which
 step were skipped; that is an abstraction."""
 
 
-def translate(plan: Plan, detail: Detail = "full") -> Translation:
+def translate(
+    plan: Plan,
+    detail: Detail = "full",
+    *,
+    semaphores: Collection[str] | None = None,
+    items: int | None = None,
+) -> Translation:
     """The net of a plan.
+
+    Args:
+        semaphores: those that the net holds, instead of what the detail says.
+        items: how many items of a body it holds side by side, likewise.
 
     Raises:
         TooManyTokens: a semaphore has more permits than a marking counts.
@@ -56,9 +66,9 @@ def translate(plan: Plan, detail: Detail = "full") -> Translation:
     resources = {
         name: builder.place(f"resource_{name}", f"Resource {name}", role="resource", tokens=count)
         for name, count in plan.semaphores.items()
-        if detail == "full" or _nests(plan, name)
+        if ((detail == "full" or _nests(plan, name)) if semaphores is None else name in semaphores)
     }
-    items_max = REPLAYED_MAX if detail == "full" else COPIES_MAX
+    items_max = items or (REPLAYED_MAX if detail == "full" else COPIES_MAX)
     draft = Draft(builder, resources, items_max, coarse=detail == "coarse")
     recoveries = [clause.edge for clause in plan.on_error if clause.edge is not None]
 

@@ -36,6 +36,7 @@ from heliostat.verify.properties.boundedness import bounded
 from heliostat.verify.properties.deadlock import acts, deadlock
 from heliostat.verify.properties.verdict import Deadlock, Outcome, Property, Report, Verdict
 from heliostat.verify.reading.models import Alarm, Model
+from heliostat.verify.resources.deadlock import with_waiting
 from heliostat.verify.space.explore import Graph, Inconclusive, explore
 from heliostat.verify.structure.reductions import Reduction, reduce, unreduced
 
@@ -82,7 +83,8 @@ def verify(
         ]
         return Report(definition=name, verdicts=tuple(verdicts))
     steps = tuple(step.id for step in plan.steps)
-    return _report(name, found, steps, states_max, ends=True)
+    report = _report(name, found, steps, states_max, ends=True)
+    return with_waiting(report, plan, time_max_ms=time_max_ms, now_ms=now_ms)
 
 
 def verify_model(

@@ -1,0 +1,122 @@
+"""The verdict about deadlocks, with what semaphores do beyond the net.
+
+The net that `properties.soundness` explores knows permits and no order of arrival, and two items of
+a body. Where semaphores are taken in an order that is enough, whoever is side by side; where they
+are not, `waiting` looks for what it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from heliostat.engine.plan.plan import Plan
+from heliostat.verify.nets.net import Net
+from heliostat.verify.properties.verdict import (
+    Act,
+    BreakDependencyCycle,
+    CircularWait,
+    Deadlock,
+    Report,
+    Verdict,
+)
+from heliostat.verify.resources.order import Tangled, taken_in_order
+from heliostat.verify.resources.waiting import Stuck, Waiter, explore_waiting, owner
+
+
+def with_waiting(
+    report: Report,
+    plan: Plan,
+    *,
+    time_max_ms: int | None = None,
+    now_ms: Callable[[], float] | None = None,
+) -> Report:
+    """A report whose verdict about deadlocks holds of executions that queue for permits."""
+    verdicts = tuple(
+        _looked_through(verdict, plan, time_max_ms, now_ms)
+        if verdict.asked == "deadlock" and verdict.outcome == "holds"
+        else verdict
+        for verdict in report.verdicts
+    )
+    return replace(report, verdicts=verdicts)
+
+
+def _looked_through(
+    verdict: Verdict, plan: Plan, time_max_ms: int | None, now_ms: Callable[[], float] | None
+) -> Verdict:
+    order = taken_in_order(plan)
+    if not isinstance(order, Tangled):
+        return verdict
+    found = explore_waiting(plan, order, time_max_ms=time_max_ms, now_ms=now_ms)
+    if isinstance(found, Stuck):
+        return _fails(found)
+    if isinstance(found, str):
+        names = ", ".join(sorted(order.semaphores))
+        return Verdict(
+            asked="deadlock",
+            outcome="inconclusive",
+            engine="waiting",
+            reason=f"{names} are taken in no order, and {found}",
+        )
+    count = f"; waiting for permits in none of {found.markings}" if found.markings else ""
+    return replace(verdict, reason=f"{verdict.reason}{count}")
+
+
+def _fails(found: Stuck) -> Verdict:
+    net = found.translation.net
+    steps = tuple(dict.fromkeys(waiter.step for waiter in found.waiters))
+    run = (*_acts(net, found.run), *_arrivals(found.waiters))
+    description = (
+        f"break the circular wait of {', '.join(f'`{step}`' for step in steps)}: let them take "
+        "their semaphores in one order, or hold them on the inner steps only"
+    )
+    return Verdict(
+        asked="deadlock",
+        outcome="fails",
+        engine="waiting",
+        reason=description,
+        rests_on=found.translation.abstractions,
+        run=run,
+        deadlocks=(_deadlock(net, found, run, steps, description),),
+    )
+
+
+def _deadlock(
+    net: Net, found: Stuck, run: tuple[Act, ...], steps: tuple[str, ...], description: str
+) -> Deadlock:
+    transitions = tuple(net.transitions[waiter.transition] for waiter in found.waiters)
+    places = tuple(
+        dict.fromkeys(
+            net.places[place].id
+            for each in transitions
+            for place, _ in each.inputs
+            if net.places[place].role == "control"
+        )
+    )
+    names = tuple(each.id for each in transitions)
+    return Deadlock(
+        marking=net.tokens(found.marking),
+        run=run,
+        blocked=(),
+        pattern=CircularWait(places=places, transitions=names),
+        fix=BreakDependencyCycle(steps=steps, transitions=names),
+        description=description,
+    )
+
+
+def _acts(net: Net, run: tuple[int, ...]) -> Iterator[Act]:
+    """What steps do, and what they take."""
+    for number in run:
+        each = net.transitions[number]
+        verb = each.act.split(" ")[0]
+        taken = [p for p, _ in each.inputs if net.places[p].role == "resource"]
+        if taken:
+            names = (net.places[p].id.removeprefix("resource_") for p in taken)
+            yield Act(step=each.step or owner(net, each), act=f"takes {' and '.join(names)}")
+        elif each.step is not None and verb in ("completes", "fails", "skips"):
+            yield Act(step=each.step, act=verb)
+
+
+def _arrivals(waiters: tuple[Waiter, ...]) -> Iterator[Act]:
+    for waiter in waiters:
+        yield Act(step=waiter.step, act=f"waits for {' and '.join(waiter.semaphores)}")
