@@ -7,14 +7,17 @@ for: who does not ask for data needs no solver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.properties.verdict import Verdict
+
+if TYPE_CHECKING:
+    from heliostat.verify.timing.durations import Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +28,15 @@ class Subject:
     plan: Plan
     time_max_ms: int | None = None  # of each exploration or solver, by the clock `now_ms`
     now_ms: Callable[[], float] | None = None
+    measured: Mapping[str, Duration] | None = None  # by step id, how long attempts have taken
+    starts_at_ms: int | None = None  # when an execution starts, UTC; for deadlines at an instant
 
 
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
 
 ANALYSES: Final[dict[str, str]] = {
     "data": "data.analysis:verdicts",
+    "time": "timing.analysis:verdicts",
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 

@@ -107,6 +107,9 @@ CODES: Final[dict[str, str]] = {
     "HS509": "the proof came to one of its bounds before it had an answer",
     "HS510": "there is a case in which none of a step's conditions holds, and it has no default",
     "HS511": "a condition can never hold",
+    "HS520": "a deadline can never be met",
+    "HS521": "no attempt ends within its timeout",
+    "HS522": "a deadline is missed by what is expected",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from heliostat.engine.authoring.diagnostics import Severity
 from heliostat.engine.authoring.source import Path
@@ -155,6 +155,18 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What an analysis tells beside its verdict: figures, for a report."""
+
+    title: str
+    summary: tuple[str, ...]  # the lines that a terminal gets, and a page above the table
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    value: Mapping[str, Any]  # the same as plain data
+    notes: tuple[str, ...] = ()  # of a page, below the table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The answer about one property of one definition."""
 
@@ -168,6 +180,7 @@ class Verdict:
     steps: tuple[str, ...] = ()  # that the answer is about
     faults: tuple[Fault, ...] = ()  # that an analysis words itself
     witness: Mapping[str, Json] | None = None  # data that a counterexample begins with
+    section: Section | None = None
     certificate: Certificate | None = None
     net: Net | None = None  # that the certificate speaks of, if it is not the report's
 

@@ -31,6 +31,7 @@ def verdict_value(verdict: Verdict) -> dict[str, Any]:
         "steps": list(verdict.steps),
         "witness": None if verdict.witness is None else dict(verdict.witness),
         "deadlocks": [_deadlock(each) for each in verdict.deadlocks],
+        "section": None if verdict.section is None else dict(verdict.section.value),
     }
 
 

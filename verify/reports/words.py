@@ -7,7 +7,7 @@ from typing import Final
 
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.verify.nets.parts import Abstraction
-from heliostat.verify.properties.verdict import Outcome, Verdict
+from heliostat.verify.properties.verdict import Outcome, Section, Verdict
 from heliostat.verify.reports.values import overall
 
 _SUMS: Final[dict[Outcome, str]] = {
@@ -25,6 +25,8 @@ def text(name: str, verdicts: Sequence[Verdict], found: Iterable[Diagnostic]) ->
         told = f"{verdict.outcome:<12}  {verdict.reason} ({verdict.engine})"
         lines.append(f"  {verdict.asked:<{width}}  {told}")
     lines += [f"  rests on {_ground(each)}" for each in _grounds(verdicts)]
+    for section in _sections(verdicts):
+        lines += [f"  {line}" for line in section.summary]
     return "\n".join([*lines, *(f"\n{each}" for each in found)])
 
 
@@ -50,6 +52,8 @@ def markdown(name: str, verdicts: Sequence[Verdict], found: Sequence[Diagnostic]
             lines += [
                 f"{number}. `{act.step}` {act.act}" for number, act in enumerate(verdict.run, 1)
             ]
+    for section in _sections(verdicts):
+        lines += _table(section)
     if found:
         lines += ["", "## What to do", ""]
     for each in found:
@@ -58,6 +62,21 @@ def markdown(name: str, verdicts: Sequence[Verdict], found: Sequence[Diagnostic]
         cure = f" Cure: {each.cure}." if each.cure else ""
         lines.append(f"- **{each.code}** {subject}{each.message}.{cure}")
     return "\n".join(lines) + "\n"
+
+
+def _sections(verdicts: Iterable[Verdict]) -> list[Section]:
+    return [verdict.section for verdict in verdicts if verdict.section is not None]
+
+
+def _table(section: Section) -> list[str]:
+    """A section of a page."""
+    lines = ["", f"## {section.title}", "", *(f"- {line}" for line in section.summary)]
+    if section.rows:
+        lines += ["", f"| {' | '.join(section.columns)} |", "| --- " * len(section.columns) + "|"]
+        lines += [f"| {' | '.join(_cell(each) for each in row)} |" for row in section.rows]
+    if section.notes:
+        lines += ["", *section.notes]
+    return lines
 
 
 def _grounds(verdicts: Iterable[Verdict]) -> list[Abstraction]:

@@ -1,0 +1,1 @@
+"""How long executions take: durations of steps, totals, the critical path, deadlines."""

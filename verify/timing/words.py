@@ -1,0 +1,25 @@
+"""Lengths of time as people write them."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
+
+
+def amount(ms: float | None) -> str:
+    """As `2d 3h` or `1.5s`: the two largest units; `no bound` where there is none."""
+    if ms is None or ms == inf:
+        return "no bound"
+    whole = round(ms)
+    if whole < 1_000:
+        return f"{whole}ms"
+    if whole < 60_000:
+        return f"{whole / 1_000:.3f}".rstrip("0").rstrip(".") + "s"
+    parts = []
+    for unit, size in _UNITS:
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
