@@ -8,12 +8,13 @@ for: who does not ask for data needs no solver.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
+from heliostat.verify.budget import Budget
 from heliostat.verify.properties.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Subject:
 
     definition: Definition
     plan: Plan
-    time_max_ms: int | None = None  # of each exploration or solver, by the clock `now_ms`
+    time_max_ms: int | None = None  # of all that is asked, by the clock `now_ms`
     now_ms: Callable[[], float] | None = None
     measured: Mapping[str, Duration] | None = None  # by step id, how long attempts have taken
     starts_at_ms: int | None = None  # when an execution starts, UTC; for deadlines at an instant
@@ -52,6 +53,16 @@ def analysis(name: str) -> Analysis:
 
 
 def analysed(subject: Subject, names: Iterable[str]) -> list[Verdict]:
-    """The verdicts of these analyses, in the order of the table."""
+    """The verdicts of these analyses, in the order of the table.
+
+    Each is given an equal part of the time that is left, so that what one does not need is the
+    others', and none can take it all.
+    """
     asked = frozenset(names)
-    return [verdict for name in ANALYSES if name in asked for verdict in analysis(name)(subject)]
+    due = [name for name in ANALYSES if name in asked]
+    budget = Budget(subject.time_max_ms, subject.now_ms)
+    found = list[Verdict]()
+    for at, name in enumerate(due):
+        part = replace(subject, time_max_ms=budget.part_ms(len(due) - at))
+        found += analysis(name)(part)
+    return found

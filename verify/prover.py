@@ -18,11 +18,12 @@ from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.verify.analyses import AT_REGISTRATION, Subject, analysed
+from heliostat.verify.budget import Budget
 from heliostat.verify.properties.verdict import Verdict
 from heliostat.verify.reports.diagnostics import diagnostics
 
 TIME_MAX_MS: Final = 100
-"""Of each exploration; a proof makes up to five, and typical definitions need none."""
+"""Of a whole proof; typical definitions need a tenth of it."""
 
 STEPS_MAX: Final = 500
 """Steps of a definition that is proved on the way: to make and reduce the net of thousands takes
@@ -75,8 +76,11 @@ class Prover:
                 time_max_ms=self._time_max_ms,
                 now_ms=lambda: time.thread_time() * 1_000,
             )
-            report = verify(subject.plan, time_max_ms=subject.time_max_ms, now_ms=subject.now_ms)
-            verdicts = (*report.verdicts, *analysed(subject, AT_REGISTRATION))
+            budget = Budget(self._time_max_ms, subject.now_ms)
+            part_ms = budget.part_ms(2 if AT_REGISTRATION else 1)
+            report = verify(subject.plan, time_max_ms=part_ms, now_ms=subject.now_ms)
+            rest = replace(subject, time_max_ms=budget.part_ms(1))
+            verdicts = (*report.verdicts, *analysed(rest, AT_REGISTRATION))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a workflow out
             return (_unknown(f"the proof has a fault: {type(error).__name__}: {error}"),)
         return tuple(

@@ -74,7 +74,7 @@ class Asked:
     metavar="DURATION",
     default="30s",
     show_default=True,
-    help="How long one exploration may take, as 500ms or 2m.",
+    help="How long all of it may take, as 500ms or 2m.",
 )
 @click.option(
     "--replay",
@@ -102,7 +102,8 @@ def verify(
 
     output = Output("json" if format_ == "json" else "text")
     time_max_ms = duration_ms(time_budget, "--time-budget")
-    found = _proved(file, _asked(properties), time_max_ms, replay=replay)
+    with_net = replay or format_ == "dot"
+    found = _proved(file, _asked(properties), time_max_ms, replay=replay, with_net=with_net)
     if not all(each.verdicts for each in found):
         raise InputError(f"{', '.join(properties)} is not asked of {file}: it is for other models")
     if format_ == "json":
@@ -138,16 +139,21 @@ def _asked(properties: Sequence[str]) -> Asked:
     return Asked(frozenset(names), formulas, frozenset(analyses))
 
 
-def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[Proved]:
+def _proved(
+    file: str, asked: Asked, time_max_ms: int, *, replay: bool, with_net: bool
+) -> list[Proved]:
     from heliostat.engine.properties.atoms import Misformed
+    from heliostat.verify.budget import Budget
     from heliostat.verify.logic.checking import check_formula
     from heliostat.verify.properties.soundness import verify, verify_model
+    from heliostat.verify.properties.verdict import Report
     from heliostat.verify.reports.diagnostics import diagnostics, model_diagnostics
 
-    bounds: dict[str, Any] = {
-        "time_max_ms": time_max_ms,
-        "now_ms": lambda: time.monotonic() * 1_000,
-    }
+    budget = Budget(time_max_ms, lambda: time.monotonic() * 1_000)
+
+    def bounds(parts: int) -> dict[str, Any]:
+        """One of so many equal parts of the time that is left."""
+        return {"time_max_ms": budget.part_ms(parts), "now_ms": budget.now_ms}
 
     def verdicts(report: Report) -> list[Verdict]:
         return [each for each in report.verdicts if each.asked in asked.names]
@@ -157,7 +163,8 @@ def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[
             raise InputError(f"{file} is no definition, and only those run in the simulator")
         if asked.formulas:
             raise InputError(f"{file} is no definition, and formulas speak of those alone")
-        reports = [verify_model(model, **bounds) for model in _models(Path(file))]
+        models = _models(Path(file))
+        reports = [verify_model(each, **bounds(len(models) - n)) for n, each in enumerate(models)]
         return [
             Proved(
                 each.definition,
@@ -173,12 +180,17 @@ def _proved(file: str, asked: Asked, time_max_ms: int, *, replay: bool) -> list[
 
     definition = definition_named(file)
     plan = compile_plan(definition)
+    parts = bool(asked.names) + bool(asked.analyses) + len(asked.formulas)
     try:
-        formulas = [check_formula(plan, each, **bounds) for each in asked.formulas]
+        formulas = [
+            check_formula(plan, each, **bounds(parts - n)) for n, each in enumerate(asked.formulas)
+        ]
     except Misformed as error:
         raise InputError(f"--property {error}") from None
-    report = verify(plan, **bounds)
-    subject = Subject(definition=definition, plan=plan, **bounds)
+    report = Report(definition=f"{plan.id}:{plan.version}", verdicts=())
+    if asked.names or with_net:
+        report = verify(plan, **bounds(2 if asked.analyses else 1))
+    subject = Subject(definition=definition, plan=plan, **bounds(1))
     found = [*verdicts(report), *analysed(subject, asked.analyses), *formulas]
     told = diagnostics(definition, found)
     story = _replayed(definition, report, found) if replay else None

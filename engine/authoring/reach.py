@@ -28,13 +28,22 @@ class Reach(Mapping[Node, frozenset[Node]], Generic[Node]):
         """Whether `end` follows `start`."""
         return bool(self._masks[self._index[start]] >> self._index[end] & 1)
 
+    def behind(self, nodes: Iterable[Node]) -> frozenset[Node]:
+        """All that follow one of these."""
+        mask = 0
+        for node in nodes:
+            mask |= self._masks[self._index[node]]
+        return self._of(mask)
+
     def __getitem__(self, node: Node) -> frozenset[Node]:
         found = self._sets.get(node)
         if found is None:
-            mask = self._masks[self._index[node]]
-            found = frozenset(each for at, each in enumerate(self._nodes) if mask >> at & 1)
-            self._sets[node] = found
+            found = self._sets[node] = self._of(self._masks[self._index[node]])
         return found
+
+    def _of(self, mask: int) -> frozenset[Node]:
+        bits = reversed(f"{mask:b}")  # to shift a mask for each bit takes the square of its length
+        return frozenset(self._nodes[at] for at, bit in enumerate(bits) if bit == "1")
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes)

@@ -30,6 +30,7 @@ from heliostat.engine.properties.ctl import (
     mentions,
     parse,
 )
+from heliostat.verify.budget import Budget, OutOfTime
 from heliostat.verify.logic.states import States, states_of
 from heliostat.verify.nets.net import TooManyTokens
 from heliostat.verify.nets.translation import translate
@@ -57,12 +58,20 @@ def check_formula(
     for each in mentions(text):
         if each.step not in plan.step_by_id:
             raise Misformed(text, each.start, each.end, f"there is no such step as `{each.step}`")
+    budget = Budget(time_max_ms, now_ms)
     try:
-        made = translate(plan, "proof")
-    except TooManyTokens as error:
-        return Verdict(asked=text, outcome="inconclusive", engine="none", reason=str(error))
+        made = translate(plan, "proof", budget)
+    except (TooManyTokens, OutOfTime) as error:
+        reason = str(error)
+        if isinstance(error, OutOfTime):
+            reason = f"the bound of {error} was reached"
+        return Verdict(asked=text, outcome="inconclusive", engine="none", reason=reason)
     states = states_of(
-        made.net, atoms(formula), states_max=states_max, time_max_ms=time_max_ms, now_ms=now_ms
+        made.net,
+        atoms(formula),
+        states_max=states_max,
+        time_max_ms=budget.left_ms(),
+        now_ms=now_ms,
     )
     over = next((made.overflows[p] for p in made.overflows if _marked(states, p)), None)
     if states.stopped is not None or over is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
 
+from heliostat.engine.authoring.reach import Reach
 from heliostat.engine.plan.plan import END, Edge, Plan, ScopePlan, StepPlan
 from heliostat.verify.nets.net import Ending
 from heliostat.verify.nets.parts import (
@@ -98,6 +99,8 @@ class Machine:
 
     def _several(self) -> set[int]:
         """Steps of which more than one visit may be open at once."""
+        found = self._scope.reachable
+        reach = found if isinstance(found, Reach) else Reach(found)  # no sets for each of thousands
         sources = {
             number: {self._plan.edges[n].source for n in step.arrivals} - {END}
             for number, step in self._steps.items()
@@ -105,12 +108,11 @@ class Machine:
         many = {
             number
             for number, step in self._steps.items()
-            if number in self._scope.reachable.get(number, ())
+            if reach.leads(number, number)
             or (step.join.kind == "any" and len(sources[number]) > 1)
             or number in self._triggered
         }
-        behind = set[int]().union(*(self._scope.reachable.get(number, ()) for number in many))
-        return many | behind
+        return many | reach.behind(many)
 
     def _label(self) -> str:
         if self._scope.owner is None:

@@ -24,6 +24,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
+from heliostat.verify.budget import UNBOUNDED, Budget
+
 TOKENS_MAX: Final = 255
 """Tokens on one place of a marking; what a byte holds."""
 
@@ -141,6 +143,24 @@ class Net:
         """By place, those that empty it."""
         return self._touching(lambda each: [place for place, _ in each.drains])
 
+    def watching(self, number: int) -> frozenset[int]:
+        """The net transitions that may become enabled or disabled when this one happens."""
+        found = self._watching.get(number)
+        if found is None:
+            each = self.transitions[number]
+            touched = {place for place, _ in (*each.inputs, *each.outputs)}
+            for place, back in each.drains:
+                touched.add(place)
+                touched.update(target for target, _ in back)
+            found = self._watching[number] = frozenset(
+                n for place in touched for n in (*self.consumers[place], *self.inhibited[place])
+            )
+        return found
+
+    @cached_property
+    def _watching(self) -> dict[int, frozenset[int]]:
+        return {}
+
     def _touching(self, places_of) -> tuple[tuple[int, ...], ...]:  # type: ignore[no-untyped-def]
         found: list[list[int]] = [[] for _ in self.places]
         for number, each in enumerate(self.transitions):
@@ -194,10 +214,13 @@ class Net:
 
 
 class NetBuilder:
-    """Gathers places and net transitions by name; ids are made distinct by a number behind them."""
+    """Gathers places and net transitions by name; ids are made distinct by a number behind them.
 
-    def __init__(self, id: str) -> None:
-        self._id = id
+    What takes longer than the budget ends as `OutOfTime`.
+    """
+
+    def __init__(self, id: str, budget: Budget = UNBOUNDED) -> None:
+        self._id, self._budget = id, budget
         self._places: list[Place] = []
         self._transitions: list[NetTransition] = []
         self._taken: set[str] = set()
@@ -251,6 +274,7 @@ class NetBuilder:
         guard: str | None = None,
     ) -> int:
         """A new net transition; arcs to one place are added up."""
+        self._budget.check()
         drained: dict[int, Arcs] = dict(drains)
         self._transitions.append(
             NetTransition(

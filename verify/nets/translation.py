@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from heliostat.engine.plan.plan import Edge, Handler, Plan
+from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.nets.dags import Dag
 from heliostat.verify.nets.machines import Machine
 from heliostat.verify.nets.net import Net, NetBuilder
@@ -49,6 +50,7 @@ step were skipped; that is an abstraction."""
 def translate(
     plan: Plan,
     detail: Detail = "full",
+    budget: Budget = UNBOUNDED,
     *,
     semaphores: Collection[str] | None = None,
     items: int | None = None,
@@ -61,8 +63,9 @@ def translate(
 
     Raises:
         TooManyTokens: a semaphore has more permits than a marking counts.
+        OutOfTime: it is too large to be made within the budget.
     """
-    builder = NetBuilder(f"{plan.id}:{plan.version}")
+    builder = NetBuilder(f"{plan.id}:{plan.version}", budget)
     resources = {
         name: builder.place(f"resource_{name}", f"Resource {name}", role="resource", tokens=count)
         for name, count in plan.semaphores.items()

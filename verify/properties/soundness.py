@@ -21,6 +21,7 @@ from functools import cached_property, partial
 from typing import Final
 
 from heliostat.engine.plan.plan import Plan
+from heliostat.verify.budget import Budget, OutOfTime
 from heliostat.verify.certificates.certificates import (
     Certificate,
     CutOff,
@@ -68,23 +69,26 @@ def verify(
     """Verify a plan. Never hangs: what is too large is inconclusive, with the bound.
 
     Args:
-        time_max_ms: a bound on the time of each exploration, by the clock `now_ms`.
+        time_max_ms: a bound on the time of all of it, by the clock `now_ms`.
     """
     name = f"{plan.id}:{plan.version}"
-    look = partial(_looked, time_max_ms=time_max_ms, now_ms=now_ms)
+    budget = Budget(time_max_ms, now_ms)
     try:
-        found = look(translate(plan, "proof"), min(states_max, FINE_STATES_MAX))
+        found = _looked(
+            translate(plan, "proof", budget), min(states_max, FINE_STATES_MAX), budget=budget
+        )
         if found.stopped is not None and found.stopped.bound == "states":
-            found = look(translate(plan, "coarse"), states_max)
-    except TooManyTokens as error:
+            found = _looked(translate(plan, "coarse", budget), states_max, budget=budget)
+    except (TooManyTokens, OutOfTime) as error:
+        reason = _reached(error) if isinstance(error, OutOfTime) else str(error)
         verdicts = [
-            Verdict(asked=each, outcome="inconclusive", engine="none", reason=str(error))
+            Verdict(asked=each, outcome="inconclusive", engine="none", reason=reason)
             for each in _PROPERTIES
         ]
         return Report(definition=name, verdicts=tuple(verdicts))
     steps = tuple(step.id for step in plan.steps)
     report = _report(name, found, steps, states_max, ends=True)
-    return with_waiting(report, plan, time_max_ms=time_max_ms, now_ms=now_ms)
+    return with_waiting(report, plan, time_max_ms=budget.part_ms(1), now_ms=now_ms)
 
 
 def verify_model(
@@ -98,23 +102,30 @@ def verify_model(
 
     A net without an end is not asked whether it comes to one.
     """
-    look = partial(_looked, states_max=states_max, time_max_ms=time_max_ms, now_ms=now_ms)
+    look = partial(_looked, states_max=states_max, budget=Budget(time_max_ms, now_ms))
     report = _report(model.name, look(model.translation), model.steps, states_max, ends=model.ends)
     alarmed = [_alarmed(asked, look(each)) for asked, each in model.alarmed.items()]
     return replace(report, verdicts=(*report.verdicts, *alarmed))
 
 
-def _looked(
-    translation: Translation,
-    states_max: int,
-    *,
-    time_max_ms: int | None,
-    now_ms: Callable[[], float] | None,
-) -> Space:
-    reduction = reduce(translation.net)
-    timed = partial(explore, time_max_ms=time_max_ms, now_ms=now_ms)
+def _looked(translation: Translation, states_max: int, *, budget: Budget) -> Space:
+    def timed(net: Net, *, reduce: bool = True, states_max: int) -> Graph:
+        graph = explore(
+            net,
+            reduce=reduce,
+            states_max=states_max,
+            time_max_ms=budget.left_ms(),
+            now_ms=budget.now_ms,
+        )
+        if graph.stopped is not None and graph.stopped.bound == "time":
+            graph.stopped = replace(graph.stopped, limit=budget.time_max_ms or 0)
+        return graph
+
+    reduction = reduce(translation.net, budget)
     graph = timed(reduction.net, states_max=states_max)
-    return Space(translation=translation, reduction=reduction, graph=graph, explore=timed)
+    return Space(
+        translation=translation, reduction=reduction, graph=graph, explore=timed, budget=budget
+    )
 
 
 def _report(
@@ -126,7 +137,7 @@ def _report(
         _deadlocks(found),
         *([_livelock(found)] if ends else []),
         _dead_steps(found, steps, states_max),
-        bounded(found.translation, min(states_max, FINE_STATES_MAX), found.explore),
+        bounded(found.translation, states_max, found.explore),
     ]
     return Report(definition=name, verdicts=tuple(verdicts), net=found.net)
 
@@ -139,6 +150,7 @@ class Space:
     reduction: Reduction
     graph: Graph
     explore: Callable[..., Graph]  # in the time that the caller gave
+    budget: Budget
 
     @property
     def net(self) -> Net:
@@ -208,23 +220,23 @@ class Space:
             return None
 
     def _dead_run(self, number: int) -> tuple[tuple[int, ...], Marking] | None:
+        net, late = self.net, list[int]()
         run, marking = self.run_to(number)
-        late = list[int]()
-        while len(late) < ON_THE_WAY_MAX:
-            enabled = [
-                n
-                for n, each in enumerate(self.net.transitions)
-                if not each.outside and self.net.enabled(marking, n)
-            ]
+        own = [n for n, each in enumerate(net.transitions) if not each.outside]
+        enabled = {n for n in own if net.enabled(marking, n)}
+        while len(late) < ON_THE_WAY_MAX and not self.budget.over:
             if not enabled:
                 return (*run, *late), marking
-            live = [n for n in enabled if self.net.transitions[n].ending != "failed"]
+            live = [n for n in enabled if net.transitions[n].ending != "failed"]
             if not live:
                 break
-            late.append(live[0])
-            marking = self.net.fire(marking, live[0])
-            if self.net.is_final(marking):
+            late.append(min(live))
+            marking = net.fire(marking, late[-1])
+            if net.is_final(marking):
                 break
+            near = net.watching(late[-1])
+            now = {n for n in near if not net.transitions[n].outside and net.enabled(marking, n)}
+            enabled = (enabled - near) | now
         return None
 
 
@@ -261,7 +273,7 @@ def _inconclusive(asked: Property, reason: str) -> Verdict:
     return Verdict(asked=asked, outcome="inconclusive", engine="exploration", reason=reason)
 
 
-def _reached(stopped: Inconclusive | None) -> str:
+def _reached(stopped: Inconclusive | OutOfTime | None) -> str:
     return f"the bound of {stopped} was reached"
 
 
@@ -271,6 +283,8 @@ _NOT_ALL: Final = "a part of the runs can never end, so the explored ones need n
 def _deadlocks(space: Space) -> Verdict:
     net, found = space.net, list[tuple[tuple[int, ...], Deadlock]]()
     for number in space.graph.dead:
+        if found and space.budget.over:
+            break  # one is enough to tell, if not the shortest
         reached = space.dead_run(number)
         if reached is not None and space.overflow(reached[1]) is None:
             run, marking = reached

@@ -78,7 +78,6 @@ def explore(
     graph, stubborn = Graph(), Stubborn(net)
     numbers: dict[Marking, int] = {}
     transitions = net.transitions
-    watching = _watching(net)
     first = frozenset(n for n in range(len(transitions)) if net.enabled(net.initial, n))
     todo: list[tuple[int, frozenset[int]]] = []
     deadline = None if time_max_ms is None or now_ms is None else now_ms() + time_max_ms
@@ -118,7 +117,7 @@ def explore(
             target = numbers.get(after)
             if target is None:
                 target = discover(after, (number, fired))
-                asked = watching[fired]
+                asked = net.watching(fired)
                 now = {n for n in asked if net.enabled(after, n)}
                 todo.append((target, (enabled - asked) | now))
             graph.edges[number].append((fired, target))
@@ -129,19 +128,3 @@ def explore(
             graph.stopped = Inconclusive(bound="time", limit=time_max_ms or 0)
             return graph
     return graph
-
-
-def _watching(net: Net) -> list[frozenset[int]]:
-    """By net transition, those that may become enabled or disabled when it happens."""
-    found = []
-    for each in net.transitions:
-        touched = {place for place, _ in (*each.inputs, *each.outputs)}
-        for place, back in each.drains:
-            touched.add(place)
-            touched.update(target for target, _ in back)
-        found.append(
-            frozenset(
-                n for place in touched for n in (*net.consumers[place], *net.inhibited[place])
-            )
-        )
-    return found

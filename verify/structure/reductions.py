@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.shrinking import (
     Dropped,
     Fired,
@@ -47,9 +48,9 @@ class Reduction:
         return (*self.before, *(each for number in reduced for each in self.spelled[number]))
 
 
-def reduce(net: Net) -> Reduction:
-    """Reduce a net as far as the search comes."""
-    search = _Search(net)
+def reduce(net: Net, budget: Budget = UNBOUNDED) -> Reduction:
+    """Reduce a net as far as the search comes within the budget."""
+    search = _Search(net, budget)
     search.search()
     shrinking = search.shrinking
     return Reduction(
@@ -77,7 +78,8 @@ def unreduced(net: Net) -> Reduction:
 
 
 class _Search:
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, budget: Budget) -> None:
+        self._budget = budget
         self._places = range(len(net.places))
         self._is_control = [place.role == "control" for place in net.places]
         self.shrinking = Shrinking(net)
@@ -136,7 +138,7 @@ class _Search:
         return {number for number in found if number not in self._made_from}
 
     def _attempt(self, step: Step) -> bool:
-        if self.shrinking.attempt(step) is not None:
+        if self._budget.over or self.shrinking.attempt(step) is not None:
             return False
         self.steps.append(step)
         return True

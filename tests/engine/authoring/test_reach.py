@@ -26,6 +26,15 @@ def test_it_is_the_transitive_closure(following: list[list[int]]) -> None:
         assert all(reach.leads(start, end) == (end in seen) for end in range(len(following)))
 
 
+@given(graphs, st.sets(st.integers(0, 8)))
+def test_what_is_behind_several_is_behind_one_of_them(
+    following: list[list[int]], starts: set[int]
+) -> None:
+    reach = Reach(dict(enumerate(following)))
+    there = [start for start in starts if start < len(following)]
+    assert reach.behind(there) == frozenset().union(*(reach[start] for start in there))
+
+
 def test_a_long_chain_needs_no_recursion() -> None:
     count = 20_000
     reach = Reach({node: [node + 1] if node + 1 < count else [] for node in range(count)})
