@@ -31,6 +31,7 @@ class Subject:
     now_ms: Callable[[], float] | None = None
     measured: Mapping[str, Duration] | None = None  # by step id, how long attempts have taken
     starts_at_ms: int | None = None  # when an execution starts, UTC; for deadlines at an instant
+    beside: tuple[Subject, ...] = ()  # the others that are asked about together with this one
 
 
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
@@ -38,10 +39,11 @@ Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
 ANALYSES: Final[dict[str, str]] = {
     "data": "data.analysis:verdicts",
     "time": "timing.analysis:verdicts",
+    "across": "across.analysis:verdicts",
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
-AT_REGISTRATION: Final = frozenset[str]()
+AT_REGISTRATION: Final = frozenset({"across"})
 """Those that registration makes: quick, and worth a warning that nobody asked for."""
 
 

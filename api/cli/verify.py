@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -19,11 +19,16 @@ from heliostat.engine.errors import InputError
 if TYPE_CHECKING:
     from heliostat.engine.authoring.diagnostics import Diagnostic
     from heliostat.engine.authoring.model import Definition
+    from heliostat.verify.analyses import Subject
+    from heliostat.verify.budget import Budget
     from heliostat.verify.nets.net import Net
     from heliostat.verify.properties.verdict import Report, Verdict
 
 MODELS: Final = (".pnml", ".bpmn", ".xml")
 """Endings of files with models of others; everything else is a definition."""
+
+_DEFINITIONS: Final = (".yaml", ".yml", ".json")
+"""Endings of the files of a folder that are read as definitions."""
 
 _WORD: Final = re.compile(r"[\w-]+")
 
@@ -52,7 +57,7 @@ class Asked:
 
 
 @click.command()
-@click.argument("file", metavar="FILE[:FUNCTION]")
+@click.argument("files", metavar="FILE[:FUNCTION]...", nargs=-1, required=True)
 @click.option(
     "--property",
     "-p",
@@ -84,13 +89,16 @@ class Asked:
 @click.pass_context
 def verify(
     context: click.Context,
-    file: str,
+    files: tuple[str, ...],
     properties: tuple[str, ...],
     format_: str,
     time_budget: str,
     replay: bool,
 ) -> None:
     """Prove that no execution of the definition in FILE can get stuck.
+
+    Of several files, or of all YAML and JSON files of a folder, also what one waits for and another
+    sends.
 
     Nothing is registered, no step's code is called, no data is looked at: what is proved holds
     whatever conditions and attempts come to. shop.py:checkout names a workflow in Python; files
@@ -102,10 +110,16 @@ def verify(
 
     output = Output("json" if format_ == "json" else "text")
     time_max_ms = duration_ms(time_budget, "--time-budget")
-    with_net = replay or format_ == "dot"
-    found = _proved(file, _asked(properties), time_max_ms, replay=replay, with_net=with_net)
+    found = _all_proved(
+        _listed(files),
+        _asked(properties),
+        time_max_ms,
+        replay=replay,
+        with_net=replay or format_ == "dot",
+    )
     if not all(each.verdicts for each in found):
-        raise InputError(f"{', '.join(properties)} is not asked of {file}: it is for other models")
+        asked = f"{', '.join(properties)} is not asked of {' '.join(files)}"
+        raise InputError(f"{asked}: it is for other models")
     if format_ == "json":
         output.result([_value(each) for each in found])
     else:
@@ -139,62 +153,100 @@ def _asked(properties: Sequence[str]) -> Asked:
     return Asked(frozenset(names), formulas, frozenset(analyses))
 
 
-def _proved(
-    file: str, asked: Asked, time_max_ms: int, *, replay: bool, with_net: bool
+def _listed(files: Sequence[str]) -> list[str]:
+    """The files that are named, each once; of a folder those that are read as definitions."""
+    found = list[str]()
+    for file in files:
+        if not Path(file).is_dir():
+            found.append(file)
+            continue
+        inside = [each for each in sorted(Path(file).iterdir()) if each.suffix in _DEFINITIONS]
+        if not inside:
+            raise InputError(f"{file} is a folder without a YAML or JSON file")
+        found += [str(each) for each in inside]
+    return list(dict.fromkeys(found))
+
+
+def _all_proved(
+    files: Sequence[str], asked: Asked, time_max_ms: int, *, replay: bool, with_net: bool
 ) -> list[Proved]:
-    from heliostat.engine.properties.atoms import Misformed
-    from heliostat.verify.budget import Budget
-    from heliostat.verify.logic.checking import check_formula
-    from heliostat.verify.properties.soundness import verify, verify_model
-    from heliostat.verify.properties.verdict import Report
-    from heliostat.verify.reports.diagnostics import diagnostics, model_diagnostics
-
-    budget = Budget(time_max_ms, lambda: time.monotonic() * 1_000)
-
-    def bounds(parts: int) -> dict[str, Any]:
-        """One of so many equal parts of the time that is left."""
-        return {"time_max_ms": budget.part_ms(parts), "now_ms": budget.now_ms}
-
-    def verdicts(report: Report) -> list[Verdict]:
-        return [each for each in report.verdicts if each.asked in asked.names]
-
-    if file.endswith(MODELS):
-        if replay:
-            raise InputError(f"{file} is no definition, and only those run in the simulator")
-        if asked.formulas:
-            raise InputError(f"{file} is no definition, and formulas speak of those alone")
-        models = _models(Path(file))
-        reports = [verify_model(each, **bounds(len(models) - n)) for n, each in enumerate(models)]
-        return [
-            Proved(
-                each.definition,
-                each,
-                verdicts(each),
-                model_diagnostics(Path(file).name, verdicts(each)),
-            )
-            for each in reports
-        ]
+    """Each by itself and beside the others, in an equal part of the time that is left."""
     from heliostat.api.cli.functions import definition_named
     from heliostat.engine.plan.compile import compile_plan
-    from heliostat.verify.analyses import Subject, analysed
+    from heliostat.verify.analyses import Subject
+    from heliostat.verify.budget import Budget
 
-    definition = definition_named(file)
-    plan = compile_plan(definition)
+    def now_ms() -> float:
+        return time.monotonic() * 1_000
+
+    whole = Budget(time_max_ms, now_ms)
+    subjects = dict[str, Subject]()
+    for file in files:
+        if not file.endswith(MODELS):
+            definition = definition_named(file)
+            subjects[file] = Subject(definition=definition, plan=compile_plan(definition))
+    found = list[Proved]()
+    for at, file in enumerate(files):
+        budget = Budget(whole.part_ms(len(files) - at), now_ms)
+        if file not in subjects:
+            found += _proved_model(file, asked, budget, replay=replay)
+            continue
+        beside = tuple(each for other, each in subjects.items() if other != file)
+        subject = replace(subjects[file], beside=beside)
+        found.append(_proved(subject, asked, budget, replay=replay, with_net=with_net))
+    return found
+
+
+def _bounds(budget: Budget, parts: int) -> dict[str, Any]:
+    """One of so many equal parts of the time that is left."""
+    return {"time_max_ms": budget.part_ms(parts), "now_ms": budget.now_ms}
+
+
+def _proved_model(file: str, asked: Asked, budget: Budget, *, replay: bool) -> list[Proved]:
+    from heliostat.verify.properties.soundness import verify_model
+    from heliostat.verify.reports.diagnostics import model_diagnostics
+
+    if replay:
+        raise InputError(f"{file} is no definition, and only those run in the simulator")
+    if asked.formulas:
+        raise InputError(f"{file} is no definition, and formulas speak of those alone")
+    models, found = _models(Path(file)), list[Proved]()
+    for n, model in enumerate(models):
+        report = verify_model(model, **_bounds(budget, len(models) - n))
+        verdicts = [each for each in report.verdicts if each.asked in asked.names]
+        told = model_diagnostics(Path(file).name, verdicts)
+        found.append(Proved(report.definition, report, verdicts, told))
+    return found
+
+
+def _proved(
+    subject: Subject, asked: Asked, budget: Budget, *, replay: bool, with_net: bool
+) -> Proved:
+    from heliostat.engine.properties.atoms import Misformed
+    from heliostat.verify.analyses import analysed
+    from heliostat.verify.logic.checking import check_formula
+    from heliostat.verify.properties.soundness import verify
+    from heliostat.verify.properties.verdict import Report
+    from heliostat.verify.reports.diagnostics import diagnostics
+
+    definition, plan = subject.definition, subject.plan
     parts = bool(asked.names) + bool(asked.analyses) + len(asked.formulas)
     try:
         formulas = [
-            check_formula(plan, each, **bounds(parts - n)) for n, each in enumerate(asked.formulas)
+            check_formula(plan, each, **_bounds(budget, parts - n))
+            for n, each in enumerate(asked.formulas)
         ]
     except Misformed as error:
         raise InputError(f"--property {error}") from None
     report = Report(definition=f"{plan.id}:{plan.version}", verdicts=())
     if asked.names or with_net:
-        report = verify(plan, **bounds(2 if asked.analyses else 1))
-    subject = Subject(definition=definition, plan=plan, **bounds(1))
-    found = [*verdicts(report), *analysed(subject, asked.analyses), *formulas]
+        report = verify(plan, **_bounds(budget, 2 if asked.analyses else 1))
+    verdicts = [each for each in report.verdicts if each.asked in asked.names]
+    bounded = replace(subject, **_bounds(budget, 1))
+    found = [*verdicts, *analysed(bounded, asked.analyses), *formulas]
     told = diagnostics(definition, found)
     story = _replayed(definition, report, found) if replay else None
-    return [Proved(report.definition, report, found, told, story)]
+    return Proved(report.definition, report, found, told, story)
 
 
 def _replayed(definition: Definition, report: Report, found: Sequence[Verdict]) -> str | None:

@@ -110,6 +110,14 @@ CODES: Final[dict[str, str]] = {
     "HS520": "a deadline can never be met",
     "HS521": "no attempt ends within its timeout",
     "HS522": "a deadline is missed by what is expected",
+    "HS540": "two steps that different people have to do can be done by one",
+    "HS541": "executions wait for ever for what the other would send",
+    "HS542": "an execution can wait for ever for what another does not send",
+    "HS543": "no execution can come to its end before another of its kind has",
+    "HS544": "events and handlers set off one another without end",
+    "HS545": "an execution can fail and leave undone what a step has done",
+    "HS546": "a step that undoes another can get stuck",
+    "HS547": "a step that undoes another is given up at its first failure",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 

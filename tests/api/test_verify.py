@@ -182,3 +182,42 @@ def test_validating_tells_it_too(here: Path, capsys: pytest.CaptureFixture[str])
     (here / "heliostat.toml").write_text('verification = "error"\n')
     code, _, _ = ran(capsys, "workflow", "validate-definition", "-f", "stuck.yaml")
     assert code == 2
+
+
+class TestSeveral:
+    """What one definition waits for and another sends: tests/verify/test_across.py says what."""
+
+    @pytest.fixture
+    def pair(self, here: Path) -> Path:
+        there = here / "there"
+        there.mkdir()
+        for one, other in (("a", "b"), ("b", "a")):
+            (there / f"{one}.yaml").write_text(
+                f'id: {one}\nversion: "1"\nsteps:\n'
+                f"  - {{id: hear, type: wait, event: by.{other}, next: tell}}\n"
+                f"  - {{id: tell, type: decision, publish: [{{event: by.{one}}}]}}\n"
+            )
+        return there
+
+    def test_of_a_folder_all_definitions(
+        self, pair: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, _ = ran(capsys, "verify", str(pair), "--property", "across")
+        assert code == 1
+        assert "a.yaml:4:5 warning[HS541]" in out
+        assert "b.yaml:4:5 warning[HS541]" in out
+
+    def test_files_are_named_one_by_one(
+        self, pair: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        code, out, _ = ran(capsys, "verify", "sound.yaml", str(pair / "a.yaml"), "net.pnml")
+        assert code == 1  # the net gets stuck
+        assert "HS541" not in out
+        assert out.index("sound:1") < out.index("a:1") < out.index("n:")
+
+    def test_a_folder_without_a_definition(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (here / "empty").mkdir()
+        code, _, _ = ran(capsys, "verify", "empty")
+        assert code == 2

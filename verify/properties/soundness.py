@@ -21,7 +21,7 @@ from functools import cached_property, partial
 from typing import Final
 
 from heliostat.engine.plan.plan import Plan
-from heliostat.verify.budget import Budget, OutOfTime
+from heliostat.verify.budget import UNBOUNDED, Budget, OutOfTime
 from heliostat.verify.certificates.certificates import (
     Certificate,
     CutOff,
@@ -450,3 +450,17 @@ def _visited(net: Net, happened: set[int]) -> set[str | None]:
     found = {net.places[n].step for n in places if net.places[n].id.startswith(("step_", "ready_"))}
     acting = (net.transitions[n] for n in happened)
     return found | {each.step for each in acting if each.act}
+
+
+def explored(
+    translation: Translation,
+    *,
+    states_max: int = STATES_MAX,
+    budget: Budget = UNBOUNDED,
+) -> Space:
+    """A net that is asked something else, reduced and explored as for soundness.
+
+    What stays for ever where it comes about, as a token of control that nothing takes, is seen: on
+    `translation.overflows` (`Space.overflow`), or as a marking that no end can be reached from.
+    """
+    return _looked(translation, states_max, budget=budget)

@@ -110,8 +110,8 @@ def _resting(fault: Fault, verdict: Verdict) -> Fault:
     )
     return Fault(
         code=fault.code,
-        message=f"{fault.message}; it may be that no execution does this, since the proof allows "
-        f"more than executions do ({ground})",
+        message=f"{fault.message}; it may be that no execution does this, since the proof rests on "
+        f"more than the definition says ({ground})",
         cure=fault.cure,
         step=fault.step,
         field=fault.field,
