@@ -39,6 +39,8 @@ from heliostat.engine.journal.protocol import (
 )
 from heliostat.engine.kernel.codec import decode_event
 from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.monitor.folding import Checked, check_history
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.plan import Plan
 
 _T = TypeVar("_T")
@@ -199,6 +201,16 @@ def read_bodies(
 ) -> tuple[bytes, ...]:
     """Every event after `after_seq`, as it is stored; none where there is no such execution."""
     return _read(configuration, lambda reader: _bodies(reader, key, after_seq, None))
+
+
+def read_checked(configuration: Configuration, key: ExecutionKey) -> Checked:
+    """Whether a history is a run of its definition; raises `NotFound`."""
+    row = read_stored(configuration, key, after_seq=0, limit=1).row
+
+    def tables_of(version: str) -> Tables:
+        return Tables(read_plan(configuration, key.namespace, row.definition, version))
+
+    return check_history(read_bodies(configuration, key, after_seq=0), tables_of)
 
 
 def read_plan(configuration: Configuration, namespace: str, id: str, version: str) -> Plan:

@@ -15,6 +15,7 @@
     ├── ExpressionError               EXPRESSION_ERROR       a step error like any other
     ├── ExecutionFailed               EXECUTION_FAILED       raised by `result()`
     ├── ExecutionCanceled             EXECUTION_CANCELED     raised by `result()`
+    ├── HistoryMisfit                 HISTORY_MISFIT         an event that its plan does not allow
     └── JournalError                  JOURNAL_ERROR
         ├── JournalLocked             JOURNAL_LOCKED         somebody else writes it
         ├── JournalUnavailable        JOURNAL_UNAVAILABLE    read-only, full or broken
@@ -291,6 +292,25 @@ class ExecutionCanceled(HeliostatError):
 
     def __str__(self) -> str:
         return f"execution {self.execution_id!r} was canceled"
+
+
+class HistoryMisfit(HeliostatError):
+    """An event that the plan does not allow after those before it: a mistake of ours, or a history
+    that somebody changed. Nothing goes on from there."""
+
+    code = "HISTORY_MISFIT"
+
+    def __init__(self, number: int, event: str, step: str | None, why: str) -> None:
+        super().__init__(number, event, step, why)
+        self.number, self.event, self.step, self.why = number, event, step, why
+
+    def __str__(self) -> str:
+        of = "" if self.step is None else f" of step {self.step!r}"
+        return f"event {self.number} ({self.event}{of}) does not fit: {self.why}"
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return {"number": self.number, "event": self.event, "step": self.step, "why": self.why}
 
 
 class JournalError(HeliostatError):

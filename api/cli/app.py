@@ -46,6 +46,7 @@ EXIT_CODES: Final[tuple[tuple[type[HeliostatError], int], ...]] = (
     (errors.Overloaded, 4),
     (errors.Unreachable, 4),
     (errors.JournalError, 4),
+    (errors.HistoryMisfit, 70),
 )
 """The first type that fits decides."""
 

@@ -24,6 +24,7 @@ from heliostat.api.cli.options import (
 from heliostat.api.cli.output import Output, instant, json_text, table
 from heliostat.api.cli.story import event_lines
 from heliostat.api.cli.task import plain_task
+from heliostat.engine.errors import InputError
 from heliostat.engine.journal.protocol import ExecutionQuery, ExecutionRow, TaskQuery
 from heliostat.engine.status import ExecutionStatus
 
@@ -191,6 +192,34 @@ def history(execution_id: str, after_seq: int, follow: bool, reach: Reach, outpu
             return
         for event in reader.events(key, after_seq):
             output.result(event, lambda event=event: event_lines(event))  # type: ignore[misc]
+
+
+@workflow.command()
+@execution_argument
+@click.pass_context
+def check(context: click.Context, execution_id: str, reach: Reach, output: Output) -> None:
+    """Check that the recorded history of an execution is a run of its definition.
+
+    Each event is held against those before it: a step that began without what leads to it, one that
+    ended twice, a history from which something was taken. The journal of a data directory is read;
+    no deployment need be up. Exit codes: 0 it is a run, 1 an event does not fit.
+    """
+    from heliostat.cluster import reading
+
+    if reach.over_http:
+        raise InputError("a check reads the journal itself; name its data directory with --data")
+    checked = reading.read_checked(reach.settings, reach.key(execution_id))
+    found: dict[str, Any] = {"id": execution_id, "events": checked.events, "fits": True}
+    if (misfit := checked.misfit) is not None:
+        found |= {"fits": False, "misfit": dict(misfit.details)}
+
+    def text() -> str:
+        if misfit is None:
+            return f"{checked.events} events, a run of its definition"
+        return f"{misfit}\n{checked.fitting} of {checked.events} events fit before it"
+
+    output.result(found, text)
+    context.exit(0 if misfit is None else 1)
 
 
 @workflow.command()

@@ -33,7 +33,7 @@ from heliostat.engine.kernel.items import outcome_of
 from heliostat.engine.kernel.messages import TellSignal
 from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, retries
 from heliostat.engine.kernel.result import NOTHING, NOTHING_ASSIGNED, Result, completed
-from heliostat.engine.kernel.routing import NoWay, follow, route, tolerated
+from heliostat.engine.kernel.routing import NoWay, follow, has_begun, route, tolerated
 from heliostat.engine.kernel.state import ScopeState, Settled, SettledStatus, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Turn
@@ -192,7 +192,7 @@ def _region(turn: Turn, scope: ScopeState, step: StepPlan) -> dict[StepNumber, S
     if turn.plan.scopes[step.scope].notation != "dag":
         return {}
     return {
-        number: "Canceled" if number in scope.visits else "Skipped"
+        number: "Canceled" if has_begun(scope, number) else "Skipped"
         for number in step.cancels
         if number not in scope.settled and number != step.number
     }

@@ -3,7 +3,7 @@
 A host, a store and runners without any I/O: each turn lets the kernel decide, and treats its events
 and commands as a real host does (commit, then acknowledge, then dispatch), but for the faults that
 it puts between any two of these. After every turn the state is held against its replay and against
-`invariants.py`, every event against `chronicle.py`.
+`invariants.py`, every event against `chronicle.py` and, as a real host does it, against its plan.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.codec import (
     decode_event,
@@ -49,10 +50,14 @@ from heliostat.engine.kernel.stimuli import (
     Woke,
 )
 from heliostat.engine.kernel.turn import Decision
+from heliostat.engine.monitor.conformance import Conformance
+from heliostat.engine.monitor.restored import marking_of
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator.chronicle import Chronicle
 from heliostat.engine.simulator.faults import INJECTED, HostFault
 from heliostat.engine.simulator.invariants import (
+    Broken,
     check_equal,
     check_outstanding,
     check_state,
@@ -110,6 +115,7 @@ class SimulatedExecution:
         self.state = ExecutionState()
         self._replay = ExecutionState()
         self._chronicle = Chronicle(plan)
+        self._conformance = Conformance(Tables(plan))
         self._expected: dict[Address, Command] = {}
         self._expected_stored: dict[Address, Command] = {}
         self._unscripted: dict[tuple[int, int, int], int] = {}
@@ -259,6 +265,7 @@ class SimulatedExecution:
         for event, body in zip(events, bodies, strict=True):
             self._world.coverage.event(self.plan, event)
             self._chronicle.event(event)
+            self._follow(event)
             fold(self.plan, (body,), self._replay)
             again: tuple[Address, ...] = ()
             if isinstance(event, OwnerChanged):
@@ -268,6 +275,16 @@ class SimulatedExecution:
             for at in again:
                 key = (at.scope, at.step, at.visit)
                 self._unscripted[key] = self._unscripted.get(key, 0) + 1
+
+    def _follow(self, event: ExecutionEvent) -> None:
+        conformance = self._conformance
+        if conformance.lost:  # `_replay` is as after the event before this one
+            marking = marking_of(self.plan, self._replay)
+            conformance.go_on(Tables(self.plan), marking, self._replay.seq)
+        try:
+            conformance.follow((event,))
+        except HistoryMisfit as misfit:
+            raise Broken(f"{misfit}: {event}") from misfit
 
     def _dispatch(self, command: Command, place: Place) -> None:
         coverage = self._world.coverage

@@ -24,6 +24,7 @@ MADE = [
     errors.Dependency("order", ["a"], ["pay@1"]),
     errors.ExecutionFailed("a", {"type": "Busy", "message": "later", "step": "charge"}),
     errors.ExecutionCanceled("a"),
+    errors.HistoryMisfit(7, "step.completed", "pay", "visit 1 of step 'pay' is not open"),
 ]
 """Those that are made from more than one message."""
 

@@ -29,6 +29,8 @@ from heliostat.engine.kernel.stimuli import (
     Woke,
 )
 from heliostat.engine.kernel.turn import Decision
+from heliostat.engine.monitor.folding import check_history
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.mapping import map_plans
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import EPOCH_MS
@@ -42,6 +44,7 @@ class Driven:
 
     def __init__(self, plan: Plan, input: Value, seed: int, *, failing: int = 10) -> None:
         self.plan, self.state = plan, ExecutionState()
+        self.plans = {plan.version: plan}
         self.now_ms = EPOCH_MS
         self.events: list[bytes] = []
         self._random, self._failing, self._messages = Random(seed), failing, 0
@@ -68,6 +71,8 @@ class Driven:
         for _ in range(TURNS_MAX):
             if not self.turn():
                 assert self.state.ended, f"nothing can come, and it is {self.state.status}"
+                checked = check_history(self.events, lambda v: Tables(self.plans[v]))
+                assert checked.misfit is None, checked.misfit
                 return
         raise AssertionError("it does not end")
 
@@ -76,7 +81,7 @@ class Driven:
         mapping = map_plans(self.plan, plan)
         decision = self.give(Migrate(now_ms=self.now_ms, message_id="move", mapping=mapping))
         if self.state.version == plan.version:
-            self.plan = plan
+            self.plan = self.plans[plan.version] = plan
         return decision
 
     def _can(self) -> Iterator[tuple[str, str, Address | None]]:

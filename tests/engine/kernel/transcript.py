@@ -63,6 +63,8 @@ from heliostat.engine.kernel.stimuli import (
     TaskAction,
     Woke,
 )
+from heliostat.engine.monitor.folding import check_history
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.mapping import map_plans
 from heliostat.engine.plan.plan import END
 from heliostat.engine.simulator import EPOCH_MS
@@ -83,6 +85,9 @@ def rewritten(text: str) -> str:
     player = _Player(definitions)
     lines = [line for line in script.splitlines() if line.startswith(("> ", "# "))]
     answered = [part for line in lines for part in (line, *player.answer(line))]
+    if player.bodies:
+        checked = check_history(player.bodies, lambda version: Tables(player.plans[version]))
+        assert checked.misfit is None, checked.misfit
     return "---\n".join((title, *definitions, "\n".join(answered) + "\n"))
 
 
@@ -95,6 +100,7 @@ class _Player:
         self.now_ms = EPOCH_MS
         self.requests = 0
         self.message_id = ""
+        self.bodies: list[bytes] = []
 
     def answer(self, line: str) -> list[str]:
         if line.startswith("# "):
@@ -113,6 +119,7 @@ class _Player:
         stimulus = getattr(self, f"_{found['verb']}")(found["rest"])
         decision = settle(self.plan, self.state, stimulus)
         bodies = [encode_event(event) for event in decision.events]
+        self.bodies += bodies
         self.plan = fold_on(self.plans, self.plan, bodies, self.replay)
         check_equal(self.replay, self.state, line)
         check_state(self.plan, self.state)

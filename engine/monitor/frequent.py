@@ -1,0 +1,124 @@
+"""The most frequent event, cheaply: a plain visit completes, and plain ones open.
+
+What this books is what `conformance.py` would book; what it does not know it leaves to that, before
+it has changed anything.
+"""
+
+from __future__ import annotations
+
+from heliostat.engine.kernel.events import Activation, StepCompleted
+from heliostat.engine.monitor.marking import Marking, Scope
+from heliostat.engine.monitor.tables import Tables
+
+
+def completed(tables: Tables, marking: Marking, event: StepCompleted) -> bool:
+    """Book a completion; False where it is not a frequent one, or does not fit."""
+    at = event.at
+    scope = marking.scopes.get(at.scope)
+    if scope is None or marking.stopping or marking.started or marking.at_rest:
+        return False
+    number = at.step
+    key = (number, at.visit)
+    if scope.open.get(key) != at.attempt:
+        return False
+    activated = event.activated
+    if scope.plan_scope is None:
+        return _item(marking, scope, event, activated)
+    if scope.tallies is not None:
+        return _of_dag(tables, scope, event, key)
+    way = tables.simple.get((number, event.taken))
+    if way is None or len(activated) != 1:
+        return False
+    each = activated[0]
+    visit = scope.visits.get(way, 0) + 1
+    if each.step != way or each.visit != visit or each.scope != at.scope:
+        return False
+    if each.skipped or each.failure is not None:
+        return False
+    del scope.open[key]
+    scope.visits[way] = visit
+    scope.open[way, visit] = 1
+    return True
+
+
+def _item(
+    marking: Marking, scope: Scope, event: StepCompleted, activated: tuple[Activation, ...]
+) -> bool:
+    """An item completes, and the next takes its place."""
+    group = scope.group
+    if group is None or group.awaited is not None or scope.inner or event.taken:
+        return False
+    if not group.all_of or group.failed:
+        return False  # whether it is settled has to be looked at
+    index = group.next
+    room = group.concurrency - group.flying + 1
+    if index >= group.width or not room:
+        if activated:
+            return False
+        del marking.scopes[scope.number]
+        group.flying -= 1
+        group.completed += 1
+        return True
+    if room != 1 or len(activated) != 1:
+        return False
+    each = activated[0]
+    number = group.first + index
+    if (
+        each.scope != number
+        or each.step != event.at.step
+        or each.visit != 1
+        or each.first_scope is not None
+        or each.failure is not None
+        or each.parent != scope.parent
+    ):
+        return False
+    del marking.scopes[scope.number]
+    group.completed += 1
+    group.next = index + 1
+    scope.number, scope.index = number, index
+    scope.open[each.step, 1] = 1
+    marking.scopes[number] = scope
+    return True
+
+
+def _of_dag(tables: Tables, scope: Scope, event: StepCompleted, key: tuple[int, int]) -> bool:
+    """A step of a DAG completes, and steps open of which it was the last need."""
+    needed_by = tables.needed_by[key[0]]
+    if needed_by is None or event.skipped or event.taken or scope.failing:
+        return False
+    tallies, begun, visits = scope.tallies, scope.begun, scope.visits
+    assert tallies is not None
+    assert begun is not None
+    activated = event.activated
+    place = 0
+    for number, total in needed_by:
+        tally = tallies.get(number)
+        settled = 1 if tally is None else tally[0] + 1
+        if settled < total or number in begun:
+            continue
+        if tally is not None and tally[2]:
+            return False
+        if place >= len(activated):
+            return False
+        each = activated[place]
+        place += 1
+        if each.step != number or each.scope != scope.number or each.skipped:
+            return False
+        if number in visits or each.visit != 1 or each.failure is not None:
+            return False
+    if place != len(activated):
+        return False
+    del scope.open[key]
+    for number, _ in needed_by:
+        tally = tallies.get(number)
+        if tally is None:
+            tallies[number] = [1, 1, 0]
+        else:
+            tally[0] += 1
+            tally[1] += 1
+    for each in activated:
+        number = each.step
+        begun.add(number)
+        visits[number] = 1
+        scope.open[number, 1] = 1
+    return True

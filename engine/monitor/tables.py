@@ -1,0 +1,61 @@
+"""What conformance knows of a plan, made once: the plan, and what most events come to by it.
+
+Most events of most executions complete a plain visit and open plain ones. `simple`, `needed_by` and
+`plain` are what these are held against without a look at the plan.
+"""
+
+from __future__ import annotations
+
+from heliostat.engine.plan.plan import END, Plan, StepPlan
+
+
+class Tables:
+    """Of one plan; read only."""
+
+    __slots__ = ("needed_by", "plain", "plan", "simple")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.plain = tuple(_is_plain(step) for step in plan.steps)
+        """By step, whether a visit of it opens nothing else, and its end withdraws nothing."""
+        self.simple = dict(_simple_ways(plan, self.plain))
+        """Of state machines: from a step and the way that it took, the one step that opens."""
+        self.needed_by = tuple(_needed_by(plan, step, self.plain) for step in plan.steps)
+        """Of DAGs: by step, those that need it, each with the number of its needs; None where more
+        than that has to be looked at."""
+
+
+def _is_plain(step: StepPlan) -> bool:
+    opens = step.kind in ("body", "parallel")
+    return not (opens or step.foreach is not None or step.cancels or step.retired)
+
+
+def _simple_ways(
+    plan: Plan, plain: tuple[bool, ...]
+) -> list[tuple[tuple[int, tuple[int, ...]], int]]:
+    found: list[tuple[tuple[int, tuple[int, ...]], int]] = []
+    for step in plan.steps:
+        forks = step.split == "all" and len(step.routes) > 1
+        if not plain[step.number] or step.terminate or forks:
+            continue
+        for edge in step.routes:
+            if edge.target == END or not plain[edge.target]:
+                continue
+            if plan.steps[edge.target].join.kind == "any":
+                found.append(((step.number, (edge.number,)), edge.target))
+    return found
+
+
+def _needed_by(
+    plan: Plan, step: StepPlan, plain: tuple[bool, ...]
+) -> tuple[tuple[int, int], ...] | None:
+    dag = plan.scopes[step.scope].notation == "dag"
+    if not dag or not plain[step.number] or step.terminate:
+        return None
+    found = []
+    for number in step.dependents:
+        dependent = plan.steps[number]
+        if dependent.join.kind != "all" or not plain[number]:
+            return None
+        found.append((number, len(dependent.needs)))
+    return tuple(found)
