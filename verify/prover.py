@@ -77,8 +77,12 @@ class Prover:
                 now_ms=lambda: time.thread_time() * 1_000,
             )
             budget = Budget(self._time_max_ms, subject.now_ms)
-            part_ms = budget.part_ms(2 if AT_REGISTRATION else 1)
-            report = verify(subject.plan, time_max_ms=part_ms, now_ms=subject.now_ms)
+            report = verify(
+                subject.plan,
+                time_max_ms=budget.part_ms(2 if AT_REGISTRATION else 1),
+                now_ms=subject.now_ms,
+                definition=definition,
+            )
             rest = replace(subject, time_max_ms=budget.part_ms(1))
             verdicts = (*report.verdicts, *analysed(rest, AT_REGISTRATION))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not keep a workflow out

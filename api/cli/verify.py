@@ -240,7 +240,8 @@ def _proved(
         raise InputError(f"--property {error}") from None
     report = Report(definition=f"{plan.id}:{plan.version}", verdicts=())
     if asked.names or with_net:
-        report = verify(plan, **_bounds(budget, 2 if asked.analyses else 1))
+        part = _bounds(budget, 2 if asked.analyses else 1)
+        report = verify(plan, definition=definition, **part)
     verdicts = [each for each in report.verdicts if each.asked in asked.names]
     bounded = replace(subject, **_bounds(budget, 1))
     found = [*verdicts, *analysed(bounded, asked.analyses), *formulas]

@@ -71,7 +71,8 @@ def test_a_case_without_a_way_is_found(
     given = {} if schema is None else {"input_schema": schema}
     verdict, told = guards(*choice(*conditions), **given)
     assert verdict.outcome == "fails"
-    assert verdict.engine == "SMT"
+    assert verdict.engine == "exploration, SMT"
+    assert verdict.exact
     assert told[0].startswith("HS510 choose for `$.input.")
     if witness is not None:
         assert verdict.witness == witness

@@ -2,89 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 from heliostat.engine.plan.plan import StepPlan
+from heliostat.engine.values import Json
 from heliostat.verify.analyses import Subject
+from heliostat.verify.budget import Budget, OutOfTime
+from heliostat.verify.data.consistent import Consistent, Explored
 from heliostat.verify.data.guards import Guarded, conditional, guards
 from heliostat.verify.data.places import Places
 from heliostat.verify.data.solver import Solver
+from heliostat.verify.data.walking import walk
+from heliostat.verify.nets.net import Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
-from heliostat.verify.properties.verdict import Fault, Verdict
+from heliostat.verify.nets.translation import translate
+from heliostat.verify.properties.deadlock import acts
+from heliostat.verify.properties.verdict import Act, Fault, Verdict
+from heliostat.verify.reports.diagnostics import in_words
 
 ANYTHING: Final = "the step may be come to with any data that types and schemas allow"
+
+_GUARDED: Final = "each condition can hold, and a way is always taken"
+_PROVIDED: Final = "a way is always taken, for values that the conditions provide for"
+
+WALKS_MAX: Final = 10
+"""Runs to one step that are gone along until one has a case."""
 
 
 def verdicts(subject: Subject) -> Iterable[Verdict]:
     """All about the data of a definition; no solver is loaded where there are no conditions."""
-    places = Places(subject.definition, subject.plan)
-    yield from _about_guards(places)
+    yield from _Guards(subject).verdicts()
 
 
-def _about_guards(places: Places) -> Iterator[Verdict]:
-    steps = [step for step in places.plan.steps if not step.retired and conditional(step)]
-    found = list(guards(places, Solver())) if steps else []
-    for each in found:
-        yield _guarded(each)
-    if all(each.finding == "gap in kind" for each in found):
-        yield Verdict(
-            asked="guards",
-            outcome="holds",
-            engine="SMT" if steps else "syntax",
-            reason="each condition can hold, and a way is always taken"
-            if steps
-            else "there are no conditions",
-        )
+class _Guards:
+    """Conditions of each step: what is found there, and whether a run comes to it."""
 
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._places = Places(subject.definition, subject.plan)
+        self._budget = Budget(subject.time_max_ms, subject.now_ms)
 
-def _guarded(found: Guarded) -> Verdict:
-    step, conditions = found.step, _conditions(found.step)
-    if found.finding == "unknown":
-        return Verdict(
-            asked="guards",
-            outcome="inconclusive",
-            engine="SMT",
-            reason=f"whether one of the conditions of `{step.id}` always holds: no formula or no "
-            "case was found within the bound",
-            steps=(step.id,),
-        )
-    rests_on, field, cure, code = found.rests_on, ("next",), None, "HS511"
-    match found.finding:
-        case "gap" | "gap in kind":
-            code = "HS510"
-            message = f"for {found.case} no way on is taken: none of {conditions} holds"
-            cure = "add a last `{to: …}` without `when`"
-            rests_on = (Abstraction(kind="data", step=step.id, text=ANYTHING),)
-        case "dead":
-            source = "" if found.edge is None or found.edge.when is None else found.edge.when.source
-            message = f"`{source}` never holds when it is asked, so that this way is never taken"
-            cure = "take the way out, or let the condition or those before it say what is meant"
-        case _:
-            source = "" if step.when is None else step.when.source
-            message, field = (
-                f"`{source}` never holds, so that the step is always skipped",
-                ("when",),
+    def verdicts(self) -> Iterator[Verdict]:
+        plan = self._subject.plan
+        steps = [step for step in plan.steps if not step.retired and conditional(step)]
+        found = list(guards(self._places, Solver(budget=self._budget))) if steps else []
+        told = [verdict for each in found if (verdict := self._told(each)) is not None]
+        yield from told
+        if all(each.outcome == "holds" for each in told):
+            yield Verdict(
+                asked="guards",
+                outcome="holds",
+                engine="SMT" if steps else "syntax",
+                reason=(_PROVIDED if told else _GUARDED) if steps else "there are no conditions",
             )
-    kind = found.finding == "gap in kind"
+
+    def _told(self, found: Guarded) -> Verdict | None:
+        """A verdict about one step; None where no run comes to what was found."""
+        if found.finding in ("dead", "never"):
+            return _never(found)
+        explored, step = self._explored, found.step
+        ways = explored.no_way.get(step.number, ())
+        if explored.stopped is None and not ways:
+            return None  # whatever comes there has data for which a condition holds
+        for provided in (True, False):
+            for number, fired in ways[:WALKS_MAX]:
+                run = (*explored.run_to(number), fired)
+                walked = walk(
+                    self._places, self._net, run, Solver(budget=self._budget), provided=provided
+                )
+                if walked.answer == "taken":
+                    return _no_way(
+                        step,
+                        walked.words,
+                        walked.witness,
+                        run=acts(self._net, run[:-1]),
+                        provided=provided,
+                    )
+        if found.finding == "unknown":
+            return _unknown(step)
+        return _no_way(step, found.case, found.witness, provided=found.finding == "gap", sure=False)
+
+    @cached_property
+    def _net(self) -> Net:
+        return translate(self._subject.plan, "proof", self._budget).net
+
+    @cached_property
+    def _explored(self) -> Explored:
+        try:
+            consistent = Consistent(self._places, self._net, Solver(budget=self._budget))
+        except (TooManyTokens, OutOfTime) as error:
+            return Explored(stopped=str(error))
+        return consistent.explore(budget=self._budget)
+
+
+def _unknown(step: StepPlan) -> Verdict:
     return Verdict(
         asked="guards",
-        outcome="holds" if kind else "fails",
+        outcome="inconclusive",
         engine="SMT",
+        reason=f"whether some condition of `{step.id}` always holds",
+        steps=(step.id,),
+    )
+
+
+def _no_way(
+    step: StepPlan,
+    case: str,
+    witness: Mapping[str, Json],
+    *,
+    run: tuple[Act, ...] = (),
+    provided: bool,
+    sure: bool = True,
+) -> Verdict:
+    """None of a step's conditions holds.
+
+    Args:
+        provided: for a value of a kind that the conditions provide for, or that is declared.
+        sure: a run was found that comes there.
+    """
+    after = f", after {in_words(run)}" if run else ""
+    for_case = f"for {case} no way on is taken" if case else "no way on is taken"
+    message = f"{for_case}: none of {_conditions(step)} holds{after}"
+    ground = Abstraction(kind="data", step=step.id, text=ANYTHING)
+    cure = "add a last `{to: …}` without `when`"
+    if not provided:
+        cure += ", or declare that there is such a value, and of what kind"
+    return Verdict(
+        asked="guards",
+        outcome="fails" if provided else "holds",
+        engine="exploration, SMT" if run else "SMT",
         reason=message,
-        rests_on=rests_on,
+        rests_on=() if sure else (ground,),
+        run=run,
         steps=(step.id,),
         faults=(
             Fault(
-                code=code,
+                code="HS510",
                 message=message,
                 cure=cure,
                 step=step.id,
-                field=field,
-                severity="warning",
+                field=("next",),
+                severity="error" if provided and sure else "warning",
             ),
         ),
-        witness=found.witness or None,
+        witness=witness,
+    )
+
+
+def _never(found: Guarded) -> Verdict:
+    """A condition that never holds."""
+    step = found.step
+    if found.finding == "dead":
+        source = "" if found.edge is None or found.edge.when is None else found.edge.when.source
+        message = f"`{source}` never holds when it is asked, so that this way is never taken"
+        field = "next"
+    else:
+        source = "" if step.when is None else step.when.source
+        message, field = f"`{source}` never holds, so that the step is always skipped", "when"
+    fault = Fault(
+        code="HS511",
+        message=message,
+        cure="take it out, or let the condition or those before it say what is meant",
+        step=step.id,
+        field=(field,),
+        severity="warning",
+    )
+    return Verdict(
+        asked="guards",
+        outcome="fails",
+        engine="SMT",
+        reason=message,
+        rests_on=tuple(each for each in found.rests_on if each.kind == "rounding"),
+        steps=(step.id,),
+        faults=(fault,),
     )
 
 

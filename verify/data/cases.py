@@ -6,9 +6,9 @@ No case is told before the real expressions have done with it what the formulas 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.expressions import MISSING, ExpressionError
 from heliostat.engine.expressions.context import EvaluationContext, StepResult
@@ -17,6 +17,9 @@ from heliostat.engine.values import Json
 from heliostat.verify.data.places import INPUT, Keys, Location, shown
 from heliostat.verify.data.store import Key, Store
 from heliostat.verify.data.terms import Cell
+
+VALUES_MAX: Final = 6
+"""Values of a case that a message tells."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,22 @@ class Case:
             output=self._of(store, ("steps", step.number, "output"), prefix),
             execution=self.values.get((("execution",), "")) or {},
         )
+
+    def assign(self, store: Store, prefix: str, step: StepPlan) -> None:
+        """Let a step assign: all right sides see the old values.
+
+        Raises:
+            ExpressionError: one has no value.
+        """
+        context, made = self.context(store, prefix, step), {}
+        for appends, pairs in ((False, step.assign), (True, step.append)):
+            for name, data in pairs:
+                location = store.places.variable(name, step.scope)
+                if location is not None:
+                    key = store.key(location, prefix)
+                    value = data.evaluate(context)
+                    made[key] = [*(self.values.get(key) or []), value] if appends else value
+        self.values.update(made)
 
     def _of(self, store: Store, location: Location, prefix: str) -> Any:
         return self.values.get(store.key(location, prefix))
@@ -96,21 +115,10 @@ def completed(case: Case, store: Store, prefix: str, step: StepPlan) -> None:
     Raises:
         ExpressionError: that has no value.
     """
-    output = store.key(("steps", step.number, "output"), prefix)
     if step.output is not None:
+        output = store.key(("steps", step.number, "output"), prefix)
         case.values[output] = step.output.evaluate(case.context(store, prefix, step))
-    context = case.context(store, prefix, step)
-    made = {}
-    for name, data in step.assign:
-        location = store.places.variable(name, step.scope)
-        if location is not None:
-            made[store.key(location, prefix)] = data.evaluate(context)
-    for name, data in step.append:
-        location = store.places.variable(name, step.scope)
-        if location is not None:
-            key = store.key(location, prefix)
-            made[key] = [*(case.values.get(key) or []), data.evaluate(context)]
-    case.values.update(made)
+    case.assign(store, prefix, step)
 
 
 def truths(case: Case, store: Store, prefix: str, step: StepPlan) -> list[bool] | None:
@@ -122,8 +130,8 @@ def truths(case: Case, store: Store, prefix: str, step: StepPlan) -> list[bool] 
         return None
 
 
-def told(store: Store) -> str:
-    """The case that the last question found, as a sentence has it: what was read, and its value."""
+def told(store: Store) -> dict[str, str]:
+    """The case that the last question found, for people: what was read, and its value."""
     plan, parts = store.places.plan, dict[str, str]()
     for ((location, _), version), cell in store.cells().items():
         if version and store.version((location, "")) != version:
@@ -132,7 +140,12 @@ def told(store: Store) -> str:
             value = leaf.value()
             shape = "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
             parts[shown(location, keys, plan)] = shape
-    return ", ".join(f"`{name}` = {value}" for name, value in list(parts.items())[:6])
+    return parts
+
+
+def in_a_sentence(parts: Mapping[str, str]) -> str:
+    """Some of the values of a case."""
+    return ", ".join(f"`{name}` = {value}" for name, value in list(parts.items())[:VALUES_MAX])
 
 
 def _leaves(cell: Cell, keys: Keys) -> Iterator[tuple[Keys, Cell]]:

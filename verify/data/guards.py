@@ -14,7 +14,7 @@ from typing import Literal
 from heliostat.engine.expressions import ExpressionError
 from heliostat.engine.plan.plan import Edge, StepPlan
 from heliostat.engine.values import Json
-from heliostat.verify.data.cases import completed, found_case, told, truths
+from heliostat.verify.data.cases import completed, found_case, in_a_sentence, told, truths
 from heliostat.verify.data.encoding import NO_FORMULA
 from heliostat.verify.data.places import Places
 from heliostat.verify.data.solver import Formula, Solver
@@ -120,7 +120,7 @@ class _Step:
         rests_on = grounds(store, step)
         if answer == "possible":
             try:
-                case, words = found_case(store), told(store)
+                case, words = found_case(store), in_a_sentence(told(store))
                 witness = case.json()
                 completed(case, store, "", step)
                 found = truths(case, store, "", step)

@@ -173,6 +173,12 @@ class Places:
         found = (self.origin(path, scope, step) for path in paths(node))
         return frozenset(each[0] for each in found if each is not None)
 
+    def known(self, node: Node, scope: int, step: StepPlan | None) -> bool:
+        """Whether each path of an expression begins at a location."""
+        return all(
+            self.origin(path, scope, step) is not None for path in paths(node) if path.root == "$"
+        )
+
     # -- variables
 
     @cached_property

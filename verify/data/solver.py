@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from heliostat.verify.budget import UNBOUNDED, Budget
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -19,6 +21,9 @@ Formula: TypeAlias = Any
 
 WORK_MAX: Final = 3_000_000
 """What one question may cost in z3's units (`rlimit`): about a second, the same on any machine."""
+
+WORK_A_MS: Final = 3_000
+"""What a millisecond that is left allows."""
 
 _ESCAPED: Final = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
 
@@ -31,16 +36,25 @@ class Solver:
     Each has a context of its own, so that threads do not meet in the library.
     """
 
-    def __init__(self, *, work_max: int = WORK_MAX) -> None:
+    def __init__(self, *, work_max: int = WORK_MAX, budget: Budget = UNBOUNDED) -> None:
+        """
+        Args:
+            budget: of the time of all questions together; what is left bounds the next one's work.
+        """
         import z3
 
         self._z3: ModuleType = z3
         self.context = z3.Context()
         self._solver = z3.Solver(ctx=self.context)
-        self._solver.set("rlimit", work_max)
-        self.work_max = work_max
+        self._work_max, self._budget = work_max, budget
         self._model: Any = None
         self._impossible = False
+        self._labels = 0
+
+    def label(self, word: str) -> str:
+        """A label that nobody had: unknowns of the same name are the same to the solver."""
+        self._labels += 1
+        return f"{word}{self._labels}"
 
     # -- unknowns and constants
 
@@ -156,13 +170,31 @@ class Solver:
         try:
             if asked is not True:
                 self._solver.add(asked)
-            found = self._solver.check()
+            found = self._checked()
             if found == self._z3.sat:
                 self._model = self._solver.model()
                 return "possible"
             return "impossible" if found == self._z3.unsat else "unknown"
         finally:
             self._solver.pop()
+
+    def named(self, formula: Formula) -> Formula:
+        """A literal that stands for a formula in `agree`."""
+        literal = self._z3.FreshBool("fact", self.context)
+        self.assume(self.implies(literal, formula))
+        return literal
+
+    def agree(self, literals: Iterable[Formula]) -> bool:
+        """Whether the formulas of literals can be true together, as far as is known."""
+        return not self._impossible and bool(self._checked(*literals) != self._z3.unsat)
+
+    def _checked(self, *literals: Formula) -> Any:
+        left_ms = self._budget.left_ms()
+        if left_ms == 0:
+            return self._z3.unknown
+        work = self._work_max if left_ms is None else min(self._work_max, left_ms * WORK_A_MS)
+        self._solver.set("rlimit", work)
+        return self._solver.check(*literals)
 
     def first_possible(self, *formulas: Formula, wishes: Iterable[Formula]) -> Answer:
         """As `ask`, with as many of the wishes as come true one after the other: plainer cases."""

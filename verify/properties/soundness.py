@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final
 
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.budget import UNBOUNDED, Budget, OutOfTime
 from heliostat.verify.certificates.certificates import (
@@ -65,10 +66,13 @@ def verify(
     states_max: int = STATES_MAX,
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
+    definition: Definition | None = None,
 ) -> Report:
     """Verify a plan. Never hangs: what is too large is inconclusive, with the bound.
 
     Args:
+        definition: that the plan was made of; with it a deadlock is told only if some data leads
+            there, as far as that is known.
         time_max_ms: a bound on the time of all of it, by the clock `now_ms`.
     """
     name = f"{plan.id}:{plan.version}"
@@ -88,6 +92,10 @@ def verify(
         return Report(definition=name, verdicts=tuple(verdicts))
     steps = tuple(step.id for step in plan.steps)
     report = _report(name, found, steps, states_max, ends=True)
+    if definition is not None and report.about("deadlock").outcome == "fails":
+        from heliostat.verify.data.agreeing import agreed
+
+        report = agreed(report, definition, plan, states_max=states_max, budget=budget)
     return with_waiting(report, plan, time_max_ms=budget.part_ms(1), now_ms=now_ms)
 
 

@@ -140,6 +140,7 @@ class Deadlock:
     pattern: Pattern
     fix: Fix
     description: str
+    case: str = ""  # of the data in which the run is taken, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

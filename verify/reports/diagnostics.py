@@ -123,7 +123,7 @@ def _found(verdict: Verdict) -> Iterator[Fault]:
     last = verdict.steps[0] if verdict.steps else _last(verdict.run)
     match verdict.asked:
         case "deadlock":
-            yield from _deadlocks(verdict.deadlocks)
+            yield from told_deadlocks(verdict.deadlocks)
         case "livelock":
             yield Fault(
                 code="HS502",
@@ -162,7 +162,7 @@ def _found(verdict: Verdict) -> Iterator[Fault]:
             )
 
 
-def _deadlocks(deadlocks: Sequence[Deadlock]) -> Iterator[Fault]:
+def told_deadlocks(deadlocks: Sequence[Deadlock]) -> Iterator[Fault]:
     """One fault for each way to mend one: the shortest run tells it."""
     told = set()
     for deadlock in deadlocks:
@@ -172,7 +172,8 @@ def _deadlocks(deadlocks: Sequence[Deadlock]) -> Iterator[Fault]:
 
 
 def _deadlock(deadlock: Deadlock) -> Fault:
-    after = _after(deadlock.run)
+    case = f", where {deadlock.case}" if deadlock.case else ""
+    after = _after(deadlock.run) + case
     match deadlock.fix:
         case AddTransition(from_steps=sources, to_steps=targets):
             others = [each for each in sources if each not in targets]

@@ -46,6 +46,7 @@ def _run(run: Iterable[Act]) -> list[dict[str, str]]:
 def _deadlock(deadlock: Deadlock) -> dict[str, Any]:
     return {
         "description": deadlock.description,
+        "case": deadlock.case,
         "run": _run(deadlock.run),
         "pattern": _tagged(deadlock.pattern),
         "fix": _tagged(deadlock.fix),
