@@ -16,7 +16,7 @@ NETS = 3_000
 def test_reductions_and_stubborn_sets_never_call_sound_what_is_not() -> None:
     seen: Counter[str] = Counter()
     for seed in range(NETS):
-        net = _random_net(Random(seed))
+        net = random_net(Random(seed))
         whole = explore(net, reduce=False, states_max=400)
         if whole.stopped is not None:
             continue
@@ -47,7 +47,7 @@ def _sound(graph: Graph) -> bool:
     return not graph.dead and min(distances(graph)) >= 0
 
 
-def _random_net(random: Random) -> Net:
+def random_net(random: Random) -> Net:
     """Places, weights, inhibitors, drains, failures, and what comes from outside."""
     builder = NetBuilder("random")
     control = [builder.place(f"p{n}") for n in range(random.randint(2, 7))]

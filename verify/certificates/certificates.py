@@ -56,6 +56,17 @@ class CutOff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trapped:
+    """A run to a marking behind which there is no end: a siphon is empty, hence what takes from it
+    never happens again, and a trap of all else holds a token that must be gone at an end."""
+
+    net: str
+    run: tuple[int, ...]
+    siphon: tuple[int, ...]
+    trap: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
     """An order of the net transitions in which none puts tokens for itself or an earlier one.
 
@@ -91,4 +102,6 @@ class Pump:
     cycle: tuple[int, ...]
 
 
-Certificate: TypeAlias = DeadRun | Explored | Reduced | CutOff | Ordered | Weighted | Finite | Pump
+Certificate: TypeAlias = (
+    DeadRun | Explored | Reduced | CutOff | Trapped | Ordered | Weighted | Finite | Pump
+)

@@ -16,6 +16,7 @@ from heliostat.verify.certificates.certificates import (
     Ordered,
     Pump,
     Reduced,
+    Trapped,
     Weighted,
 )
 from heliostat.verify.certificates.shrinking import Shrinking, swallows
@@ -45,6 +46,8 @@ def check(net: Net, certificate: Certificate) -> None:
             _reduced(net, certificate)
         case CutOff():
             _cut_off(net, certificate)
+        case Trapped():
+            _trapped(net, certificate)
         case Ordered():
             _ordered(net, certificate)
         case Weighted():
@@ -164,6 +167,26 @@ def _cut_off(net: Net, certificate: CutOff) -> None:
         own = [n for n in walk.enabled(marking) if not net.transitions[n].outside]
         if not any(net.transitions[n].ending != "failed" for n in own):
             raise Rejected("one of the markings is an end")
+
+
+def _trapped(net: Net, certificate: Trapped) -> None:
+    if not net.plain:
+        raise Rejected("siphons and traps are known of nets without inhibitors and drains")
+    siphon, trap = {*certificate.siphon}, {*certificate.trap}
+    marking = _follow(net, net.initial, certificate.run)
+    if any(marking[place] for place in siphon):
+        raise Rejected("the siphon is not empty")
+    if not any(marking[place] for place in trap):
+        raise Rejected("the trap is empty")
+    if any(net.places[place].role != "control" for place in trap):
+        raise Rejected("the trap may hold a token at an end")
+    for each in net.transitions:
+        takes = {place for place, _ in each.inputs}
+        puts = {place for place, _ in each.outputs}
+        if puts & siphon and not takes & siphon:
+            raise Rejected(f"{each.id!r} puts on the siphon")
+        if takes & trap and not takes & siphon and not puts & trap and each.ending != "failed":
+            raise Rejected(f"{each.id!r} takes from the trap")
 
 
 def _ordered(net: Net, certificate: Ordered) -> None:

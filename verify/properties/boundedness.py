@@ -7,8 +7,7 @@ than it found, and can be repeated, shows the opposite.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.certificates import (
     Certificate,
     Finite,
@@ -20,13 +19,11 @@ from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.translation import Translation
 from heliostat.verify.properties.deadlock import acts
 from heliostat.verify.properties.verdict import Verdict
-from heliostat.verify.space.explore import Graph, explore
+from heliostat.verify.space.covering import covering
 from heliostat.verify.structure.weights import weights
 
 
-def bounded(
-    translation: Translation, states_max: int, explore: Callable[..., Graph] = explore
-) -> Verdict:
+def bounded(translation: Translation, states_max: int, budget: Budget = UNBOUNDED) -> Verdict:
     """The verdict about boundedness."""
     net, rests_on = translation.net, translation.abstractions
 
@@ -48,26 +45,25 @@ def bounded(
     if found is not None:
         reason = "each place has a weight by which nothing puts more than it takes"
         return holds("weights", reason, Weighted(net=net.content_hash, weights=found))
-    graph = explore(net, reduce=False, states_max=states_max)
-    if graph.stopped is None:
-        finite = Finite(net=net.content_hash, markings=tuple(graph.markings))
-        return holds("exploration", f"it has {len(graph.markings)} markings", finite)
-    pump = _pump(net, graph)
-    if pump is None:
+    seen = covering(net, states_max=states_max, budget=budget)
+    if seen.cycle:
         return Verdict(
             asked="boundedness",
-            outcome="inconclusive",
-            engine="exploration",
-            reason=f"the bound of {graph.stopped} was reached",
+            outcome="fails",
+            engine="coverability",
+            reason="a loop leaves more tokens behind each time it is gone through",
+            rests_on=rests_on,
+            run=acts(net, (*seen.run, *seen.cycle)),
+            certificate=Pump(net=net.content_hash, run=seen.run, cycle=seen.cycle),
         )
+    if seen.stopped is None:
+        finite = Finite(net=net.content_hash, markings=tuple(seen.markings))
+        return holds("exploration", f"it has {len(seen.markings)} markings", finite)
     return Verdict(
         asked="boundedness",
-        outcome="fails",
-        engine="coverability",
-        reason="a loop leaves more tokens behind each time it is gone through",
-        rests_on=rests_on,
-        run=acts(net, (*pump.run, *pump.cycle)),
-        certificate=pump,
+        outcome="inconclusive",
+        engine="exploration",
+        reason=f"the bound of {seen.stopped} was reached",
     )
 
 
@@ -100,21 +96,3 @@ def _order(net: Net) -> tuple[int, ...] | None:
             if not waiting[target]:
                 ready.append(target)
     return tuple(order) if len(order) == len(net.transitions) else None
-
-
-def _pump(net: Net, graph: Graph) -> Pump | None:
-    """A marking that covers one on the way to it, by a cycle that may be repeated."""
-    path = [len(graph.markings) - 1]
-    while path[-1]:
-        path.append(graph.parents[path[-1]][0])
-    path.reverse()
-    run = graph.run_to(path[-1])
-    last = graph.markings[path[-1]]
-    for at in range(len(path) - 2, -1, -1):
-        each = net.transitions[run[at]]
-        if each.inhibitors or each.drains:
-            return None
-        before = graph.markings[path[at]]
-        if before != last and all(a <= b for a, b in zip(before, last, strict=True)):
-            return Pump(net=net.content_hash, run=run[:at], cycle=run[at:])
-    return None

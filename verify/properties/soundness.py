@@ -28,7 +28,9 @@ from heliostat.verify.certificates.certificates import (
     CutOff,
     DeadRun,
     Explored,
+    Pump,
     Reduced,
+    Trapped,
 )
 from heliostat.verify.nets.net import Marking, Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
@@ -36,7 +38,8 @@ from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.nets.visits import VISITS_MAX
 from heliostat.verify.properties.boundedness import bounded
 from heliostat.verify.properties.deadlock import acts, deadlock
-from heliostat.verify.properties.verdict import Deadlock, Outcome, Property, Report, Verdict
+from heliostat.verify.properties.leftovers import Leftover, left_behind
+from heliostat.verify.properties.verdict import Outcome, Property, Report, Verdict
 from heliostat.verify.reading.models import Alarm, Model
 from heliostat.verify.resources.deadlock import with_waiting
 from heliostat.verify.space.explore import Graph, Inconclusive, explore
@@ -141,13 +144,32 @@ def _report(
 ) -> Report:
     if found.graph.dead or (ends and found.stopped is None and min(found.ends) < 0):
         found = _as_it_is(found, min(states_max, WHOLE_STATES_MAX)) or found
+    boundedness = bounded(found.translation, states_max, found.budget)
     verdicts = [
         _deadlocks(found),
         *([_livelock(found)] if ends else []),
         _dead_steps(found, steps, states_max),
-        bounded(found.translation, states_max, found.explore),
+        boundedness,
     ]
+    if ends and found.stopped is not None and isinstance(boundedness.certificate, Pump):
+        leftover = left_behind(found.net, boundedness.certificate, found.explore)
+        if leftover is not None:
+            verdicts = [_left_over(found, leftover, each) for each in verdicts]
     return Report(definition=name, verdicts=tuple(verdicts), net=found.net)
+
+
+def _left_over(space: Space, leftover: Leftover, verdict: Verdict) -> Verdict:
+    """The verdict with what an unbounded net leaves behind, if that was not known."""
+    if verdict.outcome != "inconclusive":
+        return verdict
+    match verdict.asked, leftover.shown:
+        case "deadlock", DeadRun():
+            return _stuck(space, [(leftover.run, leftover.marking)])
+        case "livelock", CutOff() | Trapped():
+            return replace(
+                _going_on(space, leftover.run, leftover.behind), certificate=leftover.shown
+            )
+    return verdict
 
 
 @dataclass(kw_only=True)
@@ -289,27 +311,15 @@ _NOT_ALL: Final = "a part of the runs can never end, so the explored ones need n
 
 
 def _deadlocks(space: Space) -> Verdict:
-    net, found = space.net, list[tuple[tuple[int, ...], Deadlock]]()
+    found = list[tuple[tuple[int, ...], Marking]]()
     for number in space.graph.dead:
         if found and space.budget.over:
             break  # one is enough to tell, if not the shortest
         reached = space.dead_run(number)
         if reached is not None and space.overflow(reached[1]) is None:
-            run, marking = reached
-            found.append((run, deadlock(net, marking, run)))
+            found.append(reached)
     if found:
-        found.sort(key=lambda each: len(each[0]))
-        first, told = found[0]
-        return Verdict(
-            asked="deadlock",
-            outcome="fails",
-            engine="exploration",
-            reason=told.description,
-            rests_on=space.rests_on,
-            run=told.run,
-            deadlocks=tuple(each for _, each in found[:DEADLOCKS_MAX]),
-            certificate=DeadRun(net=net.content_hash, run=first),
-        )
+        return _stuck(space, found)
     if space.stopped is not None:
         return _inconclusive("deadlock", _reached(space.stopped))
     if space.overflown is not None:
@@ -326,6 +336,23 @@ def _deadlocks(space: Space) -> Verdict:
         else f"none of {count} markings is dead",
         rests_on=space.rests_on,
         certificate=space.certificate(),
+    )
+
+
+def _stuck(space: Space, found: list[tuple[tuple[int, ...], Marking]]) -> Verdict:
+    """The verdict that these runs lead to dead markings, the shortest told first."""
+    net = space.net
+    found.sort(key=lambda each: len(each[0]))
+    told = [deadlock(net, marking, run) for run, marking in found[:DEADLOCKS_MAX]]
+    return Verdict(
+        asked="deadlock",
+        outcome="fails",
+        engine="exploration",
+        reason=told[0].description,
+        rests_on=space.rests_on,
+        run=told[0].run,
+        deadlocks=tuple(told),
+        certificate=DeadRun(net=net.content_hash, run=found[0][0]),
     )
 
 
@@ -355,6 +382,14 @@ def _livelock(space: Space) -> Verdict:
     outcome: Outcome = "fails"
     if behind.stopped is not None or behind.final or behind.dead:
         outcome = "inconclusive"
+    return _going_on(space, run, behind, outcome)
+
+
+def _going_on(
+    space: Space, run: tuple[int, ...], behind: Graph, outcome: Outcome = "fails"
+) -> Verdict:
+    """The verdict that behind a run nothing ends."""
+    net = space.net
     steps = tuple(
         dict.fromkeys(
             each.step for edges in behind.edges for each in acts(net, [fired for fired, _ in edges])
