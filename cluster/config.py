@@ -72,6 +72,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1)], Annotated[int, Meta(ge=1, le=1_000_000)]
     ] = {}
     """Semaphores of the deployment: how many of each its steps may hold at a time."""
+    conformance: bool = True
+    """Whether hosts hold every event against its definition's plan before they store it."""
     autoscaling: bool = False
     """Whether Ray adds nodes on demand: what no node can run then waits for one."""
     dashboard: bool = False

@@ -205,7 +205,9 @@ def settings_of(configuration: Configuration, record: DeploymentRecord) -> Setti
             objects_bytes=configuration.objects_bytes,
             dedicated_spares=configuration.dedicated_spares,
             host=HostBounds(
-                keep_ms=configuration.retention, bus_keep_ms=configuration.bus_retention
+                keep_ms=configuration.retention,
+                bus_keep_ms=configuration.bus_retention,
+                conformance=configuration.conformance,
             ),
         )
     )

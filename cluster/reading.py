@@ -23,7 +23,7 @@ from heliostat.actors.journals import JournalReader, open_reader
 from heliostat.cluster.config import Configuration
 from heliostat.cluster.record import read_record
 from heliostat.engine.authoring.versions import plan_of
-from heliostat.engine.errors import NotFound, Unreachable
+from heliostat.engine.errors import HistoryMisfit, NotFound, Unreachable
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import (
     DefinitionPage,
@@ -58,8 +58,14 @@ _BEATS_S: Final = 1.5
 class View:
     """One execution as its journal tells it."""
 
-    def __init__(self, row: ExecutionRow, plan: Plan, state: ExecutionState) -> None:
-        self.row, self.plan, self.state = row, plan, state
+    def __init__(
+        self,
+        row: ExecutionRow,
+        plan: Plan,
+        state: ExecutionState,
+        misfit: HistoryMisfit | None = None,
+    ) -> None:
+        self.row, self.plan, self.state, self.misfit = row, plan, state, misfit
 
     @property
     def ended(self) -> Ended | None:
@@ -135,16 +141,22 @@ def read_list(configuration: Configuration, query: ExecutionQuery) -> ExecutionP
     return _read(configuration, lambda reader: reader.list_executions(query))
 
 
-def read_view(configuration: Configuration, key: ExecutionKey) -> View:
-    """An execution's state, folded from its history; raises `NotFound`."""
+def read_view(configuration: Configuration, key: ExecutionKey, *, followed: bool = False) -> View:
+    """An execution's state, folded from its history; raises `NotFound`.
+
+    Args:
+        followed: hold its events against its plan, and say where they misfit.
+    """
 
     async def read(reader: JournalReader) -> View:
         stored = await reader.load(key)
         if stored is None:
             raise _not_found(key, configuration)
         # It only reads, and the reading half of a journal is all there is here.
-        hosted, state = await fold_stored(cast("Journal", reader), stored, _plans(reader))
-        return View(stored.row, hosted.plan, state)
+        folded = await fold_stored(
+            cast("Journal", reader), stored, _plans(reader), followed=followed
+        )
+        return View(stored.row, folded.hosted.plan, folded.state, folded.misfit)
 
     return _read(configuration, read)
 

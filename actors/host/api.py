@@ -280,6 +280,9 @@ class ExecutionView(Struct, frozen=True, kw_only=True):
     """What people noted about it."""
     failure: Failure | None = None
     output: Value = None
+    misfit: str | None = None
+    """The event that its plan does not allow, and why: it does not go on. What else is said here is
+    as before that."""
     active: tuple[dict[str, Any], ...] = ()
     """Active visits, 100 at most: `step`, `scope`, `visit`, `attempt`, `phase`; of one that waits
     for another execution its id as `child`, of one that waits for a person the `task_id`, of an

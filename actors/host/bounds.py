@@ -116,6 +116,12 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     clock_jump_ms: int = 1_000
     """The wall clock differs from the steady one by this much between two turns: logged."""
 
+    # what is held against the plan
+
+    conformance: bool = True
+    """Whether every event is held against its plan before it is stored, and every history that is
+    taken over: about 1 µs an event."""
+
     # ownership
 
     beat_ms: int = 500

@@ -27,6 +27,7 @@ from heliostat.actors.host.starts import StartItem
 from heliostat.actors.host.streams import ResultStreams
 from heliostat.actors.host.timers import Timers
 from heliostat.actors.host.turn import Reason, Turn, Wake
+from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import Journal
 from heliostat.engine.kernel.state import ExecutionState
@@ -123,19 +124,27 @@ class Deciding:
     def _decide(self, turn: Turn, live: LiveExecution, reason: Reason) -> None:
         try:
             turn.ask(live, reason)
+            if self._figures.misfits:
+                self._figures.misfits.pop(live.key, None)  # it goes on
         except Exception as error:  # noqa: BLE001 – one execution's fault must not stop the others
             self._broken(turn, live, reason, error)
 
     def _broken(
         self, turn: Turn, live: LiveExecution, reason: Reason | None, error: Exception
     ) -> None:
-        """The kernel failed on an execution: nothing of it is committed, its state is dropped.
+        """The kernel failed on an execution, or decided what its plan does not allow: nothing of it
+        is committed, its state is dropped.
 
         What else reached it in this turn is asked again. The reason at fault is not: a client is
         told, a report stays with its runner for the next owner.
         """
-        _log.exception("execution %s: the kernel failed on %s", live.key, type(reason).__name__)
-        self._figures.fault(f"execution {live.key}: the kernel failed", error)
+        if isinstance(error, HistoryMisfit):
+            told = "history.misfit: execution %s does not go on, nothing of %s is recorded: %s"
+            _log.error(told, live.key, type(reason).__name__, error)
+            self._figures.misfit(live.key, error)
+        else:
+            _log.exception("execution %s: the kernel failed on %s", live.key, type(reason).__name__)
+            self._figures.fault(f"execution {live.key}: the kernel failed", error)
         reasons = [each for each in live.reasons if each is not reason]
         turn.discard(live)
         self.residents.drop(live)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from heliostat.actors.host.ownership import OwnedShard
 from heliostat.actors.host.plans import HostedPlan, PlanStore
 from heliostat.actors.host.post import Posted, encode_data, to_message
 from heliostat.actors.host.tasks import task_id, to_task_row
+from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import (
     Append,
@@ -38,6 +39,9 @@ from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.stimuli import AnyStimulus
 from heliostat.engine.kernel.turn import Decision, Refused
+from heliostat.engine.monitor.conformance import Conformance
+from heliostat.engine.monitor.folding import conformance_after, fold_followed
+from heliostat.engine.monitor.restored import marking_of
 
 FAILURE_MESSAGE_CHARS: Final = 2_000
 """Of a failure's message in the searchable row; the history has it whole."""
@@ -67,6 +71,7 @@ class LiveExecution:
     """An execution that is in memory, and owned by this host as far as it knows."""
 
     __slots__ = (
+        "_conformance",
         "_row_busy",
         "_row_run",
         "_row_status",
@@ -94,8 +99,12 @@ class LiveExecution:
         shard: OwnedShard,
         hosted: HostedPlan,
         state: ExecutionState,
+        conformance: Conformance | None = None,
     ) -> None:
         self.key, self.shard, self.hosted, self.state = key, shard, hosted, state
+        if conformance is None and hosted.tables is not None:
+            conformance = conformance_after(hosted.tables, state)
+        self._conformance = conformance
         self.idle_since_ms = 0
         self._row_status: str | None = None
         self._row_busy = False
@@ -139,8 +148,18 @@ class LiveExecution:
         return state.ended and state.run == self.run_ended
 
     def decide(self, stimulus: AnyStimulus) -> Refused | None:
-        """Let the kernel decide, and keep what the commit needs; what it refused, and why."""
+        """Let the kernel decide, and keep what the commit needs; what it refused, and why.
+
+        Raises:
+            HistoryMisfit: what it decided is none of the plan's.
+        """
+        conformance = self._conformance
+        if conformance is not None and conformance.lost and self.hosted.tables is not None:
+            marking = marking_of(self.hosted.plan, self.state)
+            conformance.go_on(self.hosted.tables, marking, self.state.seq)
         decision = settle(self.hosted.plan, self.state, stimulus)
+        if conformance is not None:
+            conformance.follow(decision.events)
         if decision.commands:
             self.commands += decision.commands
         for event in decision.events:
@@ -266,8 +285,10 @@ async def revive(
 ) -> LiveExecution:
     """An execution in memory again, as its history and its row left it."""
     row = stored.row
-    hosted, state = await fold_stored(journal, stored, plans)
-    live = LiveExecution(row.key, shard, hosted, state)
+    folded = await fold_stored(journal, stored, plans, followed=True)
+    if folded.misfit is not None:
+        raise folded.misfit
+    live = LiveExecution(row.key, shard, folded.hosted, folded.state, folded.conformance)
     live._row_status, live._row_busy = row.status, row.busy > 0
     live._row_wake, live._row_run = row.wake_at_ms, row.run
     live._row_version = row.version
@@ -276,15 +297,39 @@ async def revive(
     return live
 
 
+class Folded(NamedTuple):
+    """What a history leads to, and the plan of the version that it has come to."""
+
+    hosted: HostedPlan
+    state: ExecutionState
+    conformance: Conformance | None = None
+    misfit: HistoryMisfit | None = None
+    """The first event that does not fit; the state is as before it."""
+
+
 async def fold_stored(
-    journal: Journal, stored: StoredExecution, plans: PlanStore
-) -> tuple[HostedPlan, ExecutionState]:
-    """The state that a history leads to, from its beginning where the snapshot cannot be read; and
-    the plan of the version that it has come to."""
+    journal: Journal, stored: StoredExecution, plans: PlanStore, *, followed: bool = False
+) -> Folded:
+    """The state that a history leads to, from its beginning where the snapshot cannot be read.
+
+    Args:
+        followed: hold its events against the plan, those behind the snapshot.
+    """
     snapshot = stored.snapshot
     state = None if snapshot is None else decode_snapshot(snapshot.body)
-    folding = _Folding(plans, stored.row, state or ExecutionState())
-    if snapshot is not None and state is None:
+    folding = _Folding(plans, stored.row, state or ExecutionState(), followed=followed)
+    try:
+        await _fold_whole(folding, journal, stored, known=state is not None)
+    except HistoryMisfit as misfit:
+        return Folded(await folding.hosted(), folding.state, None, misfit)
+    return Folded(await folding.hosted(), folding.state, folding.conformance)
+
+
+async def _fold_whole(
+    folding: _Folding, journal: Journal, stored: StoredExecution, *, known: bool
+) -> None:
+    snapshot = stored.snapshot
+    if snapshot is not None and not known:
         while folding.state.seq < snapshot.seq:
             page = await journal.read(stored.row.key, after_seq=folding.state.seq)
             assert page, f"the history of {stored.row.key} ends before its snapshot"
@@ -294,14 +339,17 @@ async def fold_stored(
         f"execution {stored.row.key} folds to seq {folding.state.seq}, its last event is "
         f"{stored.last_seq}"
     )
-    return await folding.hosted(), folding.state
 
 
 class _Folding:
     """A state that grows by stored events, with the plan of the version that it has come to."""
 
-    def __init__(self, plans: PlanStore, row: ExecutionRow, state: ExecutionState) -> None:
+    def __init__(
+        self, plans: PlanStore, row: ExecutionRow, state: ExecutionState, *, followed: bool
+    ) -> None:
         self._plans, self._row, self.state = plans, row, state
+        self._followed = followed
+        self.conformance: Conformance | None = None
         self._hosted: HostedPlan | None = None
 
     async def add(self, bodies: Sequence[bytes]) -> None:
@@ -313,8 +361,15 @@ class _Folding:
         before = self.state.seq
         while True:
             hosted = await self.hosted()
+            rest = islice(bodies, self.state.seq - before, None)
+            tables = hosted.tables if self._followed else None
             try:
-                fold(hosted.plan, islice(bodies, self.state.seq - before, None), self.state)
+                if tables is None:
+                    fold(hosted.plan, rest, self.state)
+                else:
+                    conformance = self.conformance or conformance_after(tables, self.state)
+                    self.conformance = conformance
+                    fold_followed(tables, rest, self.state, conformance)
             except OtherVersion as other:
                 await self._go_to(other.version)
             else:

@@ -7,6 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from heliostat.actors.host.bounds import HostBounds
+from heliostat.engine.errors import HistoryMisfit
+from heliostat.engine.identity import ExecutionKey
 
 if TYPE_CHECKING:
     from heliostat.actors.host.turn import Turn
@@ -34,6 +36,8 @@ class Figures:
         self.trouble: str | None = None
         self.ownership_trouble: str | None = None
         self.faults: deque[str] = deque(maxlen=bounds.faults)
+        self.misfits: dict[ExecutionKey, str] = {}
+        """Executions whose next events their plans do not allow, and why; the latest ones."""
         self._clocks: tuple[int, int] | None = None
 
     def turned(self, turn: Turn, commit_ms: float) -> None:
@@ -46,6 +50,14 @@ class Figures:
     def fault(self, what: str, error: BaseException) -> None:
         """Something that should not happen did; the host goes on without what it concerned."""
         self.faults.append(f"{what}: {type(error).__name__}: {error}")
+
+    def misfit(self, key: ExecutionKey, error: HistoryMisfit) -> None:
+        """What an execution decided is none of its plan's; it does not go on here."""
+        self.fault(f"execution {key} does not go on", error)
+        self.misfits.pop(key, None)
+        self.misfits[key] = str(error)
+        if len(self.misfits) > self._bounds.faults:
+            del self.misfits[next(iter(self.misfits))]
 
     def watch_clock(self, now_ms: int, steady_ms: int) -> int:
         """Notice a wall clock that jumps; it is used all the same: it is the journal's clock."""

@@ -12,6 +12,7 @@ from heliostat.actors.dispatch.protocol import StepCode
 from heliostat.engine.errors import NotFound
 from heliostat.engine.expressions import Read
 from heliostat.engine.journal.protocol import DefinitionRow, Journal
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.mapping import PlanMapping, map_plans
 from heliostat.engine.plan.plan import Plan, StepPlan
 
@@ -29,6 +30,8 @@ class HostedPlan:
     codes: tuple[StepCode | None, ...]
     awaits: tuple[str, ...] = ()
     """Types of the events that its executions want to hear of."""
+    tables: Tables | None = None
+    """What its executions' histories are held against; None: they are not."""
     _mappings: dict[str, PlanMapping] = field(default_factory=dict, repr=False, compare=False)
     """By version: those that executions were moved here from."""
 
@@ -40,12 +43,13 @@ class HostedPlan:
         return known
 
 
-def hosted(plan: Plan) -> HostedPlan:
+def hosted(plan: Plan, *, conformance: bool = True) -> HostedPlan:
     """The plan with the constants of its assignments, and of its executions' rows."""
     return HostedPlan(
         plan,
         tuple(_code(plan, step) for step in plan.steps),
         tuple(sorted(plan.awaited | plan.handled)),
+        Tables(plan) if conformance else None,
     )
 
 
@@ -124,8 +128,10 @@ class JournalPlans:
         *,
         capacity: int,
         expect: Callable[[], None] = lambda: None,
+        conformance: bool = True,
     ) -> None:
         self._journal, self._compile, self._capacity = journal, compile, capacity
+        self._conformance = conformance
         self._expect = expect
         self._plans: OrderedDict[tuple[str, str, str], HostedPlan] = OrderedDict()
         self._latest: dict[tuple[str, str], str] = {}
@@ -159,7 +165,7 @@ class JournalPlans:
         name = (namespace, id, row.version)
         plan = self._plans.get(name)
         if plan is None:
-            plan = self._plans[name] = hosted(self._compile(row))
+            plan = self._plans[name] = hosted(self._compile(row), conformance=self._conformance)
             if plan.awaits and not self.expecting:
                 self.expecting = True
                 self._expect()

@@ -14,7 +14,7 @@ from heliostat.actors.calls import pack
 from heliostat.actors.host.api import ExecutionView, Refusal, Watch
 from heliostat.actors.host.attempts import Attempts, attempts_of
 from heliostat.actors.host.bounds import HostBounds
-from heliostat.actors.host.execution import LiveExecution, fold_stored
+from heliostat.actors.host.execution import Folded, LiveExecution, fold_stored
 from heliostat.actors.host.ownership import Ownership
 from heliostat.actors.host.plans import PlanStore
 from heliostat.actors.host.questions import (
@@ -66,39 +66,43 @@ class Reads:
         bounds: HostBounds,
         live: Callable[[ExecutionKey], LiveExecution | None],
         durable: Callable[[ExecutionKey], LiveExecution | None],
+        misfit: Callable[[ExecutionKey], str | None],
         reasons: Reasons,
     ) -> None:
         self._journal, self._plans = journal, plans
         self._ownership, self._streams, self._bounds = ownership, streams, bounds
         self._live = live  # in memory
         self._durable = durable  # in memory, and not ahead of the journal
+        self._misfit = misfit  # why it does not go on, where this host has found that
         self._reasons = reasons  # why attempts have not begun
 
     async def status(self, key: ExecutionKey) -> ExecutionView | Refusal:
         """What an execution does now."""
-        found = await self._state(key)
-        return unknown(key) if found is None else view_of(key, *found, self._reasons)
+        found = await self._state(key, followed=True)
+        if found is None:
+            return unknown(key)
+        misfit = self._misfit(key) if found.misfit is None else str(found.misfit)
+        return view_of(key, found.hosted.plan, found.state, self._reasons, misfit=misfit)
 
     async def variables(self, key: ExecutionKey) -> VariablesView | Refusal:
         """The variables of its root scope, as they are now, or were when it ended."""
         found = await self._state(key)
-        return unknown(key) if found is None else _variables(found[1])
+        return unknown(key) if found is None else _variables(found.state)
 
     async def attempts(self, key: ExecutionKey) -> Attempts | Refusal:
         """Its attempts that are under way, or have failed."""
         found = await self._state(key)
-        return unknown(key) if found is None else attempts_of(key, *found)
+        return unknown(key) if found is None else attempts_of(key, found.hosted.plan, found.state)
 
-    async def _state(self, key: ExecutionKey) -> tuple[Plan, ExecutionState] | None:
+    async def _state(self, key: ExecutionKey, *, followed: bool = False) -> Folded | None:
         """As far as it is durable; None where there is no such execution."""
         live = self._durable(key)
         if live is not None:
-            return live.hosted.plan, live.state
+            return Folded(live.hosted, live.state)
         stored = await self._journal.load(key)
         if stored is None:
             return None
-        hosted, state = await fold_stored(self._journal, stored, self._plans)
-        return hosted.plan, state
+        return await fold_stored(self._journal, stored, self._plans, followed=followed)
 
     async def history(self, request: HistoryRequest) -> HistoryPage | Refusal:
         """A page of events, as people read them."""
@@ -175,7 +179,7 @@ class Reads:
         elif row.status in TERMINAL:
             stored = await self._journal.load(key)
             assert stored is not None, f"{key} has a row and no events"
-            hosted, state = await fold_stored(self._journal, stored, self._plans)
+            hosted, state, *_ = await fold_stored(self._journal, stored, self._plans)
             size = len(stored.events[-1]) if stored.events else 0
             self._streams.send(client, end_of(key, state, hosted.plan), size)
             self._streams.flush()
@@ -214,12 +218,18 @@ def _active(plan: Plan, scope: int, visit: Visit) -> dict[str, Any]:
 
 
 def view_of(
-    key: ExecutionKey, plan: Plan, state: ExecutionState, reasons: Reasons = lambda _: {}
+    key: ExecutionKey,
+    plan: Plan,
+    state: ExecutionState,
+    reasons: Reasons = lambda _: {},
+    *,
+    misfit: str | None = None,
 ) -> ExecutionView:
     """What an execution does now, from its state.
 
     Args:
         reasons: why attempts have not begun, where that is known.
+        misfit: why it does not go on, where its history is none of its plan's.
     """
     visits = (
         (Address(scope.number, visit.step, visit.visit, visit.attempt), visit)
@@ -251,5 +261,6 @@ def view_of(
         parent=None if state.parent is None else state.parent.execution_id,
         failure=placed(plan, state.failure),
         output=state.resolve(state.output) if state.ended else None,
+        misfit=misfit,
         active=tuple(active),
     )

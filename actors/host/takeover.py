@@ -136,6 +136,7 @@ async def _load_busy(
             except JournalError:
                 raise
             except Exception as error:  # noqa: BLE001 – one history must not stop the others
+                _log.error("execution %s cannot be taken over: %s", stored.row.key, error)
                 fault(f"execution {stored.row.key} cannot be taken over", error)
         if len(page) < bounds.busy_page:
             return lives

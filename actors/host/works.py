@@ -71,7 +71,11 @@ class Works:
         self.journal, self.dispatch = parts.journal, parts.dispatch
         bus_bell = Doorbell(clock)
         self.plans = plans = JournalPlans(
-            parts.journal, parts.compile, capacity=bounds.plans, expect=bus_bell.ring
+            parts.journal,
+            parts.compile,
+            capacity=bounds.plans,
+            expect=bus_bell.ring,
+            conformance=bounds.conformance,
         )
         self.definitions = Definitions(
             journal=parts.journal, plans=plans, compile=parts.compile, clock=clock
@@ -107,6 +111,7 @@ class Works:
             bounds=bounds,
             live=loop.residents.all.get,
             durable=loop.durable,
+            misfit=figures.misfits.get,
             reasons=parts.dispatch.reasons,
         )
         self.followers = Followers(

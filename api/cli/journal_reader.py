@@ -44,9 +44,10 @@ class JournalReader:
 
     def view(self, key: ExecutionKey) -> ExecutionView:
         """See `Reader`."""
-        found = reading.read_view(self._settings, key)
+        found = reading.read_view(self._settings, key, followed=True)
         self.waits_unknown = found.may_wait
-        return view_of(key, found.plan, found.state)
+        misfit = None if found.misfit is None else str(found.misfit)
+        return view_of(key, found.plan, found.state, misfit=misfit)
 
     def variables(self, key: ExecutionKey) -> dict[str, Any]:
         """See `Reader`."""

@@ -150,6 +150,8 @@ def status(
         ]
         if view.ended_at_ms is not None:
             lines.append(f"ended       {instant(view.ended_at_ms)}")
+        if view.misfit is not None:
+            lines.append(f"stopped     {view.misfit}")
         lines += [
             f"active      {active['step']} ({active['phase']}, attempt {active['attempt']})"
             + (f"\n            waiting: {active['waiting']}" if "waiting" in active else "")
@@ -255,6 +257,8 @@ def _plain(view: ExecutionView) -> dict[str, Any]:
         "correlation_id": view.correlation_id,
         "active": list(view.active),
     }
+    if view.misfit is not None:
+        found["misfit"] = view.misfit
     if view.failure is not None:
         found["failure"] = msgspec.to_builtins(view.failure)
     return found

@@ -125,7 +125,7 @@ class Door:
         now = Now(view, progress.steps(), dict(progress.taken))
         if any(visit["phase"] == "running" for visit in view.active):
             told = await self.connection().status(key)  # knows why attempts wait, too
-            if told.seq == view.seq:
+            if told.seq == view.seq or told.misfit is not None:
                 return replace(now, view=told)
         return now
 

@@ -316,6 +316,10 @@ class State(Summary):
     seq: Annotated[int, Field(description="Of the last event that this state has seen.")]
     wake_at: Instant | None
     output: Any
+    misfit: Annotated[
+        str | None,
+        Field(description="The event that its definition does not allow: it does not go on."),
+    ]
     active: Annotated[list[Active], Field(description="100 at most.")]
     total_tasks: Annotated[int, Field(description="Steps of the definition.")]
     completed_tasks: int

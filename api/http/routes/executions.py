@@ -121,6 +121,7 @@ async def list_workflows(ask: Ask[ListWorkflows, Any]) -> Response:
         "wake_at": None,
         "failure": None,
         "output": {"packed": 3},
+        "misfit": None,
         "active": [],
         "total_tasks": 1,
         "completed_tasks": 1,
