@@ -40,10 +40,11 @@ ANALYSES: Final[dict[str, str]] = {
     "data": "data.analysis:verdicts",
     "time": "timing.analysis:verdicts",
     "across": "across.analysis:verdicts",
+    "recovery": "recovery.analysis:verdicts",
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
-AT_REGISTRATION: Final = frozenset({"across"})
+AT_REGISTRATION: Final = frozenset({"across", "recovery"})
 """Those that registration makes: quick, and worth a warning that nobody asked for."""
 
 

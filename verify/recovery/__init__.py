@@ -1,0 +1,1 @@
+"""Whether what must be undone where an execution fails is undone. Start: `analysis.py`."""
