@@ -18,6 +18,7 @@ from heliostat.verify.budget import Budget
 from heliostat.verify.properties.verdict import Verdict
 
 if TYPE_CHECKING:
+    from heliostat.verify.resources.cluster import Cluster
     from heliostat.verify.timing.durations import Duration
 
 
@@ -32,6 +33,8 @@ class Subject:
     measured: Mapping[str, Duration] | None = None  # by step id, how long attempts have taken
     starts_at_ms: int | None = None  # when an execution starts, UTC; for deadlines at an instant
     beside: tuple[Subject, ...] = ()  # the others that are asked about together with this one
+    cluster: Cluster | None = None  # what there is to take
+    executions: int = 1  # side by side, which take of it
 
 
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
@@ -41,6 +44,7 @@ ANALYSES: Final[dict[str, str]] = {
     "time": "timing.analysis:verdicts",
     "across": "across.analysis:verdicts",
     "recovery": "recovery.analysis:verdicts",
+    "resources": "resources.analysis:verdicts",
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -82,6 +82,19 @@ class Asked:
     help="How long all of it may take, as 500ms or 2m.",
 )
 @click.option(
+    "--cluster",
+    metavar="FILE|SHAPE",
+    help="What there is to take: a file with nodes and semaphores, or 2x8cpu,4cpu+1gpu+64GiB.",
+)
+@click.option(
+    "--executions",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many take of it side by side.",
+)
+@click.option(
     "--replay",
     is_flag=True,
     help="Have the simulator do what gets stuck, and tell its story.",
@@ -93,6 +106,8 @@ def verify(
     properties: tuple[str, ...],
     format_: str,
     time_budget: str,
+    cluster: str | None,
+    executions: int,
     replay: bool,
 ) -> None:
     """Prove that no execution of the definition in FILE can get stuck.
@@ -107,13 +122,19 @@ def verify(
     known within the bounds.
     """
     from heliostat.verify.reports.values import overall
+    from heliostat.verify.resources.cluster import read_cluster
 
     output = Output("json" if format_ == "json" else "text")
     time_max_ms = duration_ms(time_budget, "--time-budget")
+    about = {
+        "cluster": None if cluster is None else read_cluster(cluster),
+        "executions": executions,
+    }
     found = _all_proved(
         _listed(files),
         _asked(properties),
         time_max_ms,
+        about,
         replay=replay,
         with_net=replay or format_ == "dot",
     )
@@ -168,7 +189,13 @@ def _listed(files: Sequence[str]) -> list[str]:
 
 
 def _all_proved(
-    files: Sequence[str], asked: Asked, time_max_ms: int, *, replay: bool, with_net: bool
+    files: Sequence[str],
+    asked: Asked,
+    time_max_ms: int,
+    about: Mapping[str, Any],
+    *,
+    replay: bool,
+    with_net: bool,
 ) -> list[Proved]:
     """Each by itself and beside the others, in an equal part of the time that is left."""
     from heliostat.api.cli.functions import definition_named
@@ -184,7 +211,8 @@ def _all_proved(
     for file in files:
         if not file.endswith(MODELS):
             definition = definition_named(file)
-            subjects[file] = Subject(definition=definition, plan=compile_plan(definition))
+            plan = compile_plan(definition)
+            subjects[file] = Subject(definition=definition, plan=plan, **about)
     found = list[Proved]()
     for at, file in enumerate(files):
         budget = Budget(whole.part_ms(len(files) - at), now_ms)

@@ -110,6 +110,7 @@ CODES: Final[dict[str, str]] = {
     "HS520": "a deadline can never be met",
     "HS521": "no attempt ends within its timeout",
     "HS522": "a deadline is missed by what is expected",
+    "HS530": "no node has what an attempt of the step takes",
     "HS540": "two steps that different people have to do can be done by one",
     "HS541": "executions wait for ever for what the other would send",
     "HS542": "an execution can wait for ever for what another does not send",

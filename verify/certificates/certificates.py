@@ -102,6 +102,18 @@ class Pump:
     cycle: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """For each of some resources, how much of it a token of each place stands for.
+
+    Nothing that happens changes the sum, so what is free and what is held are as many as there
+    are; and where nothing is under way, all of it is free.
+    """
+
+    net: str
+    weights: tuple[tuple[int, tuple[int, ...]], ...]  # the resource's place; by place
+
+
 Certificate: TypeAlias = (
-    DeadRun | Explored | Reduced | CutOff | Trapped | Ordered | Weighted | Finite | Pump
+    DeadRun | Explored | Reduced | CutOff | Trapped | Ordered | Weighted | Finite | Pump | GivenBack
 )

@@ -13,6 +13,7 @@ from heliostat.verify.certificates.certificates import (
     DeadRun,
     Explored,
     Finite,
+    GivenBack,
     Ordered,
     Pump,
     Reduced,
@@ -56,6 +57,9 @@ def check(net: Net, certificate: Certificate) -> None:
             _closed(net, certificate.markings, net.initial)
         case Pump():
             _pump(net, certificate)
+        case GivenBack():
+            for place, weights in certificate.weights:
+                _given_back(net, place, weights)
 
 
 def _may(marking: bytes, each: NetTransition) -> bool:
@@ -351,3 +355,21 @@ class _Rules:
             if other in needed or not (swallows(each, them) or swallows(them, each)):
                 raise Rejected(f"{them.id!r} may interfere with {each.id!r}")
         self._good.add((number, whole))
+
+
+def _given_back(net: Net, resource: int, weights: tuple[int, ...]) -> None:
+    """That what is free and what is held stay as many, and nothing is held at the end."""
+    if len(weights) != len(net.places) or min(weights) < 0 or weights[resource] != 1:
+        raise Rejected("these are no weights of places that count the resource itself once")
+    for number, place in enumerate(net.places):
+        if number != resource and place.role != "control" and weights[number]:
+            raise Rejected(f"{place.id!r} may hold something at the end")
+    for each in net.transitions:
+        if each.ending == "failed":  # the execution is over, and its permits with it
+            continue
+        taken = sum(weights[p] * weight for p, weight in each.inputs)
+        if taken != sum(weights[p] * weight for p, weight in each.outputs):
+            raise Rejected(f"{each.id!r} keeps some, or gives back more than it took")
+        for emptied, back in each.drains:
+            if weights[emptied] != sum(weights[p] * weight for p, weight in back):
+                raise Rejected(f"{each.id!r} empties {net.places[emptied].id!r} and keeps some")

@@ -11,7 +11,7 @@ decision procedure, and what it does not find is left to exploration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -27,19 +27,23 @@ WEIGHT_MAX: Final = 10**9
 Choice: TypeAlias = Callable[[Arcs], tuple[int, int]]
 
 
-def weights(net: Net) -> tuple[int, ...] | None:
-    """Weights that show the net bounded, or None where none were found."""
+def weights(net: Net, least: Sequence[int] | None = None) -> tuple[int, ...] | None:
+    """Weights that show the net bounded, or None where none were found.
+
+    Args:
+        least: what each place weighs at least; 1 where nothing is said. No marking weighs more by
+            these than the initial one does by what is found.
+    """
     first: Choice = itemgetter(0)
     last: Choice = itemgetter(-1)
     for choose in (first, last):
-        found = _lifted(net, choose)
+        found = _lifted(net, choose, [1] * len(net.places) if least is None else list(least))
         if found is not None:
             return found
     return None
 
 
-def _lifted(net: Net, choose: Choice) -> tuple[int, ...] | None:
-    found = [1] * len(net.places)
+def _lifted(net: Net, choose: Choice, found: list[int]) -> tuple[int, ...] | None:
     todo = list(range(len(net.transitions)))
     waiting = set(todo)
     left = ROUNDS_MAX * len(todo)
