@@ -31,6 +31,7 @@ class Subject:
     time_max_ms: int | None = None  # of all that is asked, by the clock `now_ms`
     now_ms: Callable[[], float] | None = None
     measured: Mapping[str, Duration] | None = None  # by step id, how long attempts have taken
+    figures: bool = True  # whether a report is wanted beside the verdicts; registration wants none
     starts_at_ms: int | None = None  # when an execution starts, UTC; for deadlines at an instant
     beside: tuple[Subject, ...] = ()  # the others that are asked about together with this one
     cluster: Cluster | None = None  # what there is to take

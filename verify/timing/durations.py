@@ -56,6 +56,7 @@ class Duration:
     expected_ms: int
     max_ms: int | None
     source: Source
+    count: int = 0  # attempts that were measured
 
     @classmethod
     def exactly(cls, ms: int, source: Source = "definition") -> Duration:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Final
+
+NAMED_MAX: Final = 3
+"""Steps that a line names; of more, the first."""
 
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 
@@ -23,3 +27,9 @@ def amount(ms: float | None) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts[:2])
+
+
+def few(ids: Sequence[str]) -> str:
+    """Names as a line has them, of many the first."""
+    shown = ", ".join(f"`{id}`" for id in ids[:NAMED_MAX])
+    return shown if len(ids) <= NAMED_MAX else f"{shown} and {len(ids) - NAMED_MAX} more"
