@@ -49,7 +49,13 @@ ANALYSES: Final[dict[str, str]] = {
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
-AT_REGISTRATION: Final = frozenset({"across", "recovery"})
+AT_REGISTRATION: Final = frozenset(
+    {
+        "across",
+        "recovery",
+        "time",
+    }
+)
 """Those that registration makes: quick, and worth a warning that nobody asked for."""
 
 

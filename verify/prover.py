@@ -75,6 +75,7 @@ class Prover:
                 plan=compile_plan(definition),
                 time_max_ms=self._time_max_ms,
                 now_ms=lambda: time.thread_time() * 1_000,
+                figures=False,
             )
             budget = Budget(self._time_max_ms, subject.now_ms)
             report = verify(

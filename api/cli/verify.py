@@ -95,6 +95,12 @@ class Asked:
     help="How many take of it side by side.",
 )
 @click.option(
+    "--durations",
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="How long steps took: a JSON file, or the data directory with their history.",
+)
+@click.option(
     "--replay",
     is_flag=True,
     help="Have the simulator do what gets stuck, and tell its story.",
@@ -108,6 +114,7 @@ def verify(
     time_budget: str,
     cluster: str | None,
     executions: int,
+    durations: Path | None,
     replay: bool,
 ) -> None:
     """Prove that no execution of the definition in FILE can get stuck.
@@ -137,6 +144,7 @@ def verify(
         about,
         replay=replay,
         with_net=replay or format_ == "dot",
+        durations=durations,
     )
     if not all(each.verdicts for each in found):
         asked = f"{', '.join(properties)} is not asked of {' '.join(files)}"
@@ -196,9 +204,11 @@ def _all_proved(
     *,
     replay: bool,
     with_net: bool,
+    durations: Path | None,
 ) -> list[Proved]:
     """Each by itself and beside the others, in an equal part of the time that is left."""
     from heliostat.api.cli.functions import definition_named
+    from heliostat.api.cli.measured import measured
     from heliostat.engine.plan.compile import compile_plan
     from heliostat.verify.analyses import Subject
     from heliostat.verify.budget import Budget
@@ -212,7 +222,13 @@ def _all_proved(
         if not file.endswith(MODELS):
             definition = definition_named(file)
             plan = compile_plan(definition)
-            subjects[file] = Subject(definition=definition, plan=plan, **about)
+            subjects[file] = Subject(
+                definition=definition,
+                plan=plan,
+                measured=None if durations is None else measured(durations, definition),
+                starts_at_ms=time.time_ns() // 1_000_000,
+                **about,
+            )
     found = list[Proved]()
     for at, file in enumerate(files):
         budget = Budget(whole.part_ms(len(files) - at), now_ms)

@@ -110,6 +110,7 @@ CODES: Final[dict[str, str]] = {
     "HS520": "a deadline can never be met",
     "HS521": "no attempt ends within its timeout",
     "HS522": "a deadline is missed by what is expected",
+    "HS523": "an execution may take longer than the definition declares",
     "HS530": "no node has what an attempt of the step takes",
     "HS540": "two steps that different people have to do can be done by one",
     "HS541": "executions wait for ever for what the other would send",

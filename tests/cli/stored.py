@@ -14,8 +14,8 @@ from tests.host.test_sqlite import until
 from tests.http.conftest import HELLO
 
 
-def with_journal(data: Path) -> tuple[Path, str]:
-    """The directory, and the id of the execution that its journal has."""
+def with_journal(data: Path, definition: str = HELLO) -> tuple[Path, str]:
+    """The directory, and the id of the execution of `hello` that its journal has."""
     settings = load_configuration({"data_dir": data}, directory=data, environment={})
     id = new_id()
 
@@ -24,7 +24,7 @@ def with_journal(data: Path) -> tuple[Path, str]:
         journal = open_sqlite(settings.journal_path)
         world = World(journal=journal, clock=SystemClock())
         host = world.host("h0")
-        await put(host, HELLO)
+        await put(host, definition)
         await start(host, "hello", [id], input={"name": "ann"})
         await until(lambda: info_of(host).ended == 1)
         await host.drain(b"\x80")

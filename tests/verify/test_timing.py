@@ -12,13 +12,16 @@ import pytest
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.loading import load_definition, parse_definition
 from heliostat.engine.plan.compile import compile_plan
-from heliostat.engine.simulator import Returns, Simulation
+from heliostat.engine.simulator import Arrives, Attempts, Raises, Returns, Simulation
 from heliostat.verify.analyses import Subject, analysed
 from heliostat.verify.properties.verdict import Verdict
+from heliostat.verify.prover import Prover
 from heliostat.verify.reports.diagnostics import diagnostics
 from heliostat.verify.reports.values import verdict_value
 from heliostat.verify.reports.words import markdown, text
-from heliostat.verify.timing.analysis import Timing, timing
+from heliostat.verify.timing.durations import Duration
+from heliostat.verify.timing.history import History, Unmeasured, read_measured
+from heliostat.verify.timing.timing import Timing, timing
 
 HEAD: Final = 'id: case\nversion: "1"\n'
 WORK: Final = 'type: activity, activity: "m:f"'
@@ -331,3 +334,105 @@ class TestReports:
         found = analysed(asked, ["time"])
         assert [each.outcome for each in found] == ["holds"]
         assert diagnostics(definition, found) == ()
+
+
+class TestDeclared:
+    """The property `within: DURATION`."""
+
+    @staticmethod
+    def chain(limit: str, more: str = "") -> str:
+        tags = 'duration_min_ms: "1000", duration_max_ms: "3000"'
+        return (
+            f"properties: [{{id: quick, within: {limit}}}]\nsteps:\n"
+            + took("a", tags, f"next: b{more}")
+            + "  - {id: b, type: timer, duration: 1s}\n"
+        )
+
+    def asked(self, written: str) -> Verdict:
+        time, found = analysed(subject(written), ["time"])
+        assert (time.asked, time.outcome, found.asked) == ("time", "holds", "quick")
+        return found
+
+    def test_holds_where_the_bound_does(self) -> None:
+        assert self.asked(self.chain("4s")).outcome == "holds"
+        assert told(self.chain("4s")) == ()
+
+    def test_fails_with_the_longest_run(self) -> None:
+        found = self.asked(self.chain("3999ms"))
+        assert (found.outcome, found.exact) == ("fails", True)
+        assert [str(act) for act in found.run] == ["a completes", "b completes"]
+        (fault,) = told(self.chain("3999ms"))
+        assert (fault.code, fault.field, fault.line) == ("HS523", "properties[0].within", 3)
+        assert fault.severity == "error"
+        assert "may take 4s" in fault.message
+
+    def test_where_only_new_attempts_take_so_long_it_says_so(self) -> None:
+        retried = self.chain("5s", ", retry: {max_attempts: 2, initial: 100ms}")
+        found = self.asked(retried)
+        assert (found.outcome, found.exact) == ("fails", False)
+        (fault,) = told(retried)
+        assert fault.severity == "warning"
+        assert "up to 7.1s" in fault.message
+
+    def test_is_not_known_where_nothing_bounds_a_step(self) -> None:
+        written = f"properties: [{{id: quick, within: 5s}}]\nsteps: [{{id: a, {WORK}}}]"
+        found = self.asked(written)
+        assert found.outcome == "inconclusive"
+        assert found.reason == "nothing bounds `a`"
+        (fault,) = told(written)
+        assert (fault.code, fault.severity) == ("HS509", "warning")
+
+    def test_a_deadline_of_the_definition_bounds_it(self) -> None:
+        steps = f"steps: [{{id: a, {WORK}, grace: 0s}}]"
+        written = f"deadline: 5s\nproperties: [{{id: quick, within: 5s}}]\n{steps}"
+        assert self.asked(written).outcome == "holds"
+
+
+class TestRegistration:
+    def test_warns_of_what_can_never_be_met_without_figures(self) -> None:
+        bad = parse_definition(HEAD + "steps:\n" + ms("a", 3_000, "deadline: 2s"), "case.yaml")
+        prover = Prover()
+        assert [each.code for each in prover(bad)] == ["HS520"]
+        (found,) = [each for each in prover.verdicts(bad) if each.asked == "time"]
+        assert found.section is None
+
+
+class TestMeasured:
+    @pytest.mark.parametrize(
+        ("said", "figures"),
+        [
+            (1200, (1200, 1200, 1200)),
+            ([100, 300, 200], (100, 200, 300)),
+            ({"expected_ms": 5, "max_ms": 9}, (5, 5, 9)),
+        ],
+    )
+    def test_a_file_says_it_in_three_ways(self, said: Any, figures: tuple[int, ...]) -> None:
+        found = read_measured({"a": said})["a"]
+        assert (found.min_ms, found.expected_ms, found.max_ms) == figures
+
+    @pytest.mark.parametrize("said", ["1s", -1, [], {"max_ms": 5}, {"expected_ms": 5, "max_ms": 1}])
+    def test_what_is_no_duration_is_refused(self, said: Any) -> None:
+        with pytest.raises(Unmeasured, match="'a'"):
+            read_measured({"a": said})
+
+    def test_histories_say_it_too(self) -> None:
+        asked = subject(
+            f"steps:\n  - {{id: a, {WORK}, retry: {{max_attempts: 2}}, next: w}}\n"
+            "  - {id: w, type: wait, signal: go}\n"
+        )
+        tries = Attempts(Raises("Busy", after_ms=40), Returns(1, after_ms=60))
+        script = {"a": tries, "w": Arrives("signal", "go", after_ms=500)}
+        history = History()
+        for seed in range(2):
+            history.add(asked.plan, Simulation(asked.plan, None, script, seed=seed).run().events)
+        found = history.measured()
+        assert (found["a"].min_ms, found["a"].max_ms, found["a"].count) == (40, 60, 4)
+        assert (found["w"].expected_ms, found["w"].count) == (500, 2)
+
+    def test_verdicts_say_that_they_rest_on_it(self) -> None:
+        written = "steps:\n" + f"  - {{id: a, {WORK}, deadline: 1s}}\n"
+        took_2s = {"a": Duration.exactly(2_000, "measured")}
+        found = verdict(written, measured=took_2s)
+        assert (found.outcome, found.exact) == ("fails", False)
+        (fault,) = told(written, measured=took_2s)
+        assert (fault.code, fault.severity) == ("HS520", "warning")

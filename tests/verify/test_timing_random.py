@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf, sqrt
 from random import Random
+from statistics import fmean, stdev
 from typing import Any, Final
 from zlib import crc32
 
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.kernel.events import AttemptFailed, ExecutionRedirected, StepFailed
 from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import Call, Raises, Returns, Simulation, SimulationResult
 from heliostat.verify.timing.bounds import VISITS_TAG, Bounds
-from heliostat.verify.timing.durations import ITEMS_TAG, durations, tags_of
+from heliostat.verify.timing.drawing import delayed, expected
+from heliostat.verify.timing.durations import ITEMS_TAG, Measured, Tagged, durations, tags_of
+from heliostat.verify.timing.slack import Network, tried
 from tests.simulation.choices import Seeded
 from tests.simulation.definitions import (
     ERRORS,
@@ -96,7 +102,7 @@ def test_no_execution_is_quicker_or_slower_than_the_bounds() -> None:
         total = Bounds(plan, durations(definition, plan), tags).total
         told = f"seed {seed}: {result.elapsed_ms} of {total}\n{result.story}"
         assert result.elapsed_ms <= total.most, told
-        seen["bounded"] += total.most < float("inf")
+        seen["bounded"] += total.most < inf
         if result.status == "Completed" and not _failed(result):
             assert total.least <= result.elapsed_ms, told
             seen["least"] += 1
@@ -105,3 +111,126 @@ def test_no_execution_is_quicker_or_slower_than_the_bounds() -> None:
     assert seen["bounded"] > SEEDS / 2, seen
     assert seen["exactly the most"], seen
     assert seen["exactly the least"], seen
+
+
+ALIKE: Final = UNCOUNTED | {"when", "on_error", "deadline", "timeout", "retry"}
+"""Without these, and without choices and loops, all executions take the same time."""
+
+
+def _alike(seed: int) -> tuple[Plan, Measured, Tagged, dict[str, Any]] | None:
+    """A random definition of which nothing is drawn, with durations of all its attempts."""
+    random = Random(seed)
+    tree = random_definition(Seeded(seed), Limits(without=ALIKE))
+    given = random_input(Seeded(seed + 1))
+    for step in steps_of(tree):
+        tags = step.setdefault("tags", {})
+        if step.get("type") in ("activity", "script", "service_call"):
+            tags["duration_ms"] = str(random.choice((5, 100, 700, random.randrange(1, 3_000))))
+        if step.get("foreach") == "range(0, $.input.n)":
+            tags[ITEMS_TAG] = str(given["n"])
+        if step.get("foreach") == "$.input.n":
+            step["foreach"] = "[1, 2]"  # in place of what is no list
+        if step.get("type") == "wait":
+            step["any"] = step["any"][:1]  # the timer: nobody signals
+        for clause in step.get("next", []) if isinstance(step.get("next"), list) else []:
+            clause.pop("when", None)
+    definition = parsed(tree)
+    if definition is None:
+        return None
+    plan = compile_plan(definition)
+    return plan, durations(definition, plan), tags_of(definition), given
+
+
+def _took(
+    plan: Plan, durations: Measured, given: Any, late: str = "", by_ms: float = 0
+) -> SimulationResult:
+    def outcome(call: Call) -> Any:
+        takes = durations[call.step].expected_ms + (by_ms if call.step == late else 0)
+        return Returns(1, after_ms=round(takes), stop_ms=0)
+
+    return Simulation(plan, given, outcome).run()
+
+
+def test_where_nothing_is_drawn_what_is_expected_is_what_happens() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        made = _alike(seed)
+        if made is None:
+            continue
+        plan, taken, tags, given = made
+        bounds = Bounds(plan, taken, tags)
+        drawn = expected(plan, taken, tags, bounds.width, runs_max=2)
+        if drawn is None or drawn.runs > 1:
+            continue
+        result = _took(plan, taken, given)
+        if not result.ended or (result.failure and result.failure.type == "ExpressionError"):
+            continue
+        assert drawn.mean_ms == result.elapsed_ms, f"seed {seed}\n{result.story}"
+        seen[result.status] += 1
+        if _failed(result) or result.status == "Failed":
+            continue  # a path is of what goes well
+        critical = Network(plan, taken, bounds.width).critical()
+        seen["critical path"] += critical.exact
+        if critical.exact:
+            assert critical.total_ms == result.elapsed_ms, f"seed {seed}\n{result.story}"
+        else:
+            critical = tried(critical, delayed(plan, taken, tags, bounds.width))
+        for id, place in critical.places.items():
+            step = plan.steps[plan.step_by_id[id]]
+            if step.kind != "activity" or step.foreach is not None:
+                continue
+            seen["slack"] += 1
+            late = 20 * result.elapsed_ms + 1 if place.slack_ms == inf else place.slack_ms
+            told = f"seed {seed}, {id}: {place}\n{result.story}"
+            assert _took(plan, taken, given, id, late).elapsed_ms <= result.elapsed_ms, told
+            if place.slack_ms < inf:
+                seen["finite slack"] += 1
+                longer = _took(plan, taken, given, id, place.slack_ms + 1)
+                assert longer.elapsed_ms > result.elapsed_ms, told
+    assert seen["Completed"] > SEEDS / 4, seen
+    assert seen["Failed"], seen
+    assert seen["critical path"], seen
+    assert seen["finite slack"], seen
+    assert seen["slack"] > seen["finite slack"], seen
+
+
+DRAWN: Final = """\
+id: drawn
+version: "1"
+steps:
+  - {id: toss, type: activity, activity: "m:f", tags: {duration_ms: "100"}, next: [{when: $.output == 1, to: both}, {to: again}]}
+  - {id: again, type: activity, activity: "m:f", tags: {duration_ms: "70"}, next: [{when: $.output == 1, to: toss}, {to: last}]}
+  - id: both
+    type: parallel
+    next: last
+    branches:
+      - name: left
+        steps:
+          - {id: pick, type: activity, activity: "m:f", tags: {duration_ms: "50"}, next: [{when: $.output == 1, to: slow}, {to: end}]}
+          - {id: slow, type: activity, activity: "m:f", tags: {duration_ms: "900"}}
+      - name: right
+        steps:
+          - {id: first, type: activity, activity: "m:f", tags: {duration_ms: "20"}, needs: []}
+          - {id: maybe, type: activity, activity: "m:f", tags: {duration_ms: "600"}, needs: [first], when: $.steps.first.output == 1}
+  - {id: last, type: activity, activity: "m:f", foreach: "[1, 2, 3]", concurrency: 2, tags: {duration_ms: "40"}}
+"""  # noqa: E501 - a step is a line
+
+
+def test_what_is_expected_is_the_mean_of_what_happens() -> None:
+    definition = parse_definition(DRAWN, "drawn.yaml")
+    plan = compile_plan(definition)
+    taken = durations(definition, plan)
+    drawn = expected(plan, taken, tags_of(definition), lambda step: 3)
+    assert drawn is not None
+    assert drawn.runs > 100
+    totals = []
+    for seed in range(250):
+        random = Random(seed)
+
+        def outcome(call: Call, random: Random = random) -> Any:
+            takes = taken[call.step].expected_ms
+            return Returns(random.randrange(2), after_ms=takes, stop_ms=0)
+
+        totals.append(Simulation(plan, None, outcome).run().elapsed_ms)
+    error = drawn.error_ms + stdev(totals) / sqrt(len(totals))
+    assert abs(fmean(totals) - drawn.mean_ms) < 4 * error

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from heliostat.verify.analyses import Subject
-from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.verdict import Fault, Verdict
 from heliostat.verify.timing.deadlines import Deadline
 from heliostat.verify.timing.drawing import expected
-from heliostat.verify.timing.durations import Duration
 from heliostat.verify.timing.figures import section, totals
 from heliostat.verify.timing.slack import Network
 from heliostat.verify.timing.timing import Timing, timing
-from heliostat.verify.timing.within import within
+from heliostat.verify.timing.within import measurements, within
 from heliostat.verify.timing.words import amount
 
 
@@ -39,7 +37,7 @@ def _time(found: Timing) -> Verdict:
         outcome="fails" if never else "holds",
         engine=_engine(found),
         reason=_never(never[0]) if never else totals(found),
-        rests_on=tuple(_measured(found)) if never else (),
+        rests_on=tuple(measurements(found.durations)) if never else (),
         steps=tuple(each.step for each in never if each.step is not None),
         faults=(*map(_fault, never), *late),
         section=None if found.critical is None else section(found, found.critical),
@@ -105,15 +103,3 @@ def _late(found: Timing) -> Iterator[Fault]:
                 field=("deadline",),
                 severity="warning",
             )
-
-
-def _measured(found: Timing) -> Iterator[Abstraction]:
-    for id, each in found.durations.items():
-        if each.source == "measured":
-            yield Abstraction(
-                kind="measured", step=id, text=f"its attempts have taken {_range(each)}"
-            )
-
-
-def _range(each: Duration) -> str:
-    return f"{amount(each.min_ms)} to {amount(each.max_ms)}"

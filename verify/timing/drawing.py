@@ -175,8 +175,8 @@ class Drawing:
         width = ITEMS_DEFAULT if known is None else known
         completion = step.foreach.completion
         needed = count_of(completion, width)
-        if width < needed:
-            return End(0, False)
+        if not width or width < needed:
+            return End(0, width >= needed)
         before = self.draws
         busy = [0.0] * max(1, min(step.foreach.concurrency, width))
         heapify(busy)

@@ -77,8 +77,14 @@ def _rows(found: Timing, critical: Critical) -> Iterator[tuple[str, ...]]:
             amount(row["expected_ms"]) if row["expected_ms"] is not None else "not visited",
             amount(row["max_ms"]),
             _slack(row),
-            row["source"] or "its steps",
+            _source(row),
         )
+
+
+def _source(row: dict[str, Any]) -> str:
+    if row["source"] is None:
+        return "its steps"
+    return f"{row['source']}, {row['measured']} attempts" if row["measured"] else str(row["source"])
 
 
 def _slack(row: dict[str, Any]) -> str:
@@ -105,6 +111,7 @@ def _steps(found: Timing, critical: Critical) -> Iterable[dict[str, Any]]:
             "slack_ms": None if place is None else _whole(place.slack_ms),
             "start_ms": None if place is None else _whole(place.start_ms),
             "source": None if duration is None else duration.source,
+            "measured": 0 if duration is None else duration.count,
         }
 
 

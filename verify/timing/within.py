@@ -8,6 +8,7 @@ or ways that `on_error` opens bring the bound above it, it fails too, and says s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
 
 from heliostat.engine.authoring.model import Definition
@@ -25,6 +26,7 @@ def within(
     definition: Definition, plan: Plan, durations: Measured, bounds: Bounds
 ) -> Iterator[Verdict]:
     """The verdicts about the properties of a definition that are of this kind."""
+    ground = tuple(measurements(durations))
     longest: Critical | None = None
     for index, declared in enumerate(definition.properties):
         if declared.within is None:
@@ -33,7 +35,8 @@ def within(
             longest = Network(plan, _at_most(plan, durations), bounds.width).critical()
         field = ("properties", index, "within")
         limit = parse_duration(declared.within)
-        yield _verdict(declared.id, limit, field, bounds, longest)
+        found = _verdict(declared.id, limit, field, bounds, longest)
+        yield replace(found, rests_on=(*found.rests_on, *ground))
 
 
 def _verdict(
@@ -79,6 +82,17 @@ def _verdict(
             ),
         ),
     )
+
+
+def measurements(durations: Measured) -> Iterator[Abstraction]:
+    """What verdicts rest on where steps were measured."""
+    steps = [id for id, each in durations.items() if each.source == "measured"]
+    if steps:
+        yield Abstraction(
+            kind="measured",
+            step=None,
+            text=f"what was measured of {few(steps)} stands for all that may come",
+        )
 
 
 def _at_most(plan: Plan, durations: Measured) -> Measured:
