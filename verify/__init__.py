@@ -5,7 +5,7 @@
 
 `nets` holds Petri nets and how plans become them, `reading` makes nets of PNML and BPMN,
 `structure` reduces nets and weighs their places, `space` explores them, `properties` decides and
-explains, `logic` checks formulas in CTL, `certificates` holds what verdicts rest on and an
+explains, `logic` checks formulas in CTL and LTL, `certificates` holds what verdicts rest on and an
 independent checker, `resources` asks what steps take and give back, `timing` how long executions
 take, `across` what definitions do to one another, `recovery` what is undone, `reports` tells it to
 people and programs. `prover` is what registration asks, `replaying` has the simulator get stuck as
@@ -13,5 +13,5 @@ a proof says.
 
 Imports the definition, the plan, the kernel's events and the simulator of `heliostat.engine`,
 neither Ray nor `heliostat.actors`; answers with a run of the user's own steps, or "inconclusive"
-with the bound that was reached. Guards, data flow and LTL are not built yet.
+with the bound that was reached. Guards and data flow are not built yet.
 """

@@ -46,17 +46,28 @@ ANALYSES: Final[dict[str, str]] = {
     "across": "across.analysis:verdicts",
     "recovery": "recovery.analysis:verdicts",
     "resources": "resources.analysis:verdicts",
+    "properties": "logic.declared:verdicts",
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
 AT_REGISTRATION: Final = frozenset(
     {
         "across",
+        "properties",
         "recovery",
         "time",
     }
 )
 """Those that registration makes: quick, and worth a warning that nobody asked for."""
+
+DECIDES: Final = {
+    "ctl": "properties",
+    "ltl": "properties",
+    "different_people": "people",
+    "undone": "recovery",
+    "within": "time",
+}
+"""By the kind of a declared property, the analysis with a verdict by the property's id."""
 
 
 def analysis(name: str) -> Analysis:

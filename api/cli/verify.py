@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -19,6 +19,7 @@ from heliostat.engine.errors import InputError
 if TYPE_CHECKING:
     from heliostat.engine.authoring.diagnostics import Diagnostic
     from heliostat.engine.authoring.model import Definition
+    from heliostat.engine.plan.plan import Plan
     from heliostat.verify.analyses import Subject
     from heliostat.verify.budget import Budget
     from heliostat.verify.nets.net import Net
@@ -30,7 +31,7 @@ MODELS: Final = (".pnml", ".bpmn", ".xml")
 _DEFINITIONS: Final = (".yaml", ".yml", ".json")
 """Endings of the files of a folder that are read as definitions."""
 
-_WORD: Final = re.compile(r"[\w-]+")
+_WORD: Final = re.compile(r"[\w.:+@-]+")
 
 _EXIT_CODES: Final = {"holds": 0, "fails": 1, "inconclusive": 3}
 
@@ -49,11 +50,12 @@ class Proved:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which properties, analyses and formulas."""
+    """Which properties, analyses and formulas, and which that the definition must declare."""
 
     names: frozenset[str]
     formulas: Sequence[str]
     analyses: frozenset[str]
+    declared: frozenset[str] = frozenset()
 
 
 @click.command()
@@ -65,7 +67,8 @@ class Asked:
     metavar="NAME|FORMULA",
     multiple=True,
     help="Ask for this alone: deadlock, livelock, dead-steps, boundedness, proper-completion, "
-    "safeness, termination, error-recovery, or a formula in CTL; repeatable.",
+    "safeness, termination, error-recovery, the id of a property that the definition declares, "
+    "or a formula in CTL or LTL; repeatable.",
 )
 @click.option(
     "--format",
@@ -161,15 +164,16 @@ def _asked(properties: Sequence[str]) -> Asked:
     """What is named; nothing named is all but that nothing is twice at one place, which no
     soundness asks for."""
     from heliostat.verify.analyses import ANALYSES
-    from heliostat.verify.logic.standard import STANDARD
+    from heliostat.verify.logic.standard import SAME_AS, STANDARD
     from heliostat.verify.properties.verdict import Property
 
     known = get_args(Property)
     if not properties:
         return Asked(frozenset({*known} - {"safeness"}), [], frozenset(ANALYSES))
-    names, formulas, analyses = set[str](), list[str](), set[str]()
+    names, formulas, analyses, declared = set[str](), list[str](), set[str](), set[str]()
     for each in properties:
         name = each.replace("-", " ").replace("_", " ")
+        name = SAME_AS.get(name, name)
         if name in known:
             names.add(name)
         elif name in ANALYSES:
@@ -177,9 +181,23 @@ def _asked(properties: Sequence[str]) -> Asked:
         elif name in STANDARD or not _WORD.fullmatch(each):
             formulas.append(STANDARD.get(name, each))
         else:
-            listed = ", ".join(one.replace(" ", "-") for one in (*known, *ANALYSES, *STANDARD))
-            raise InputError(f"--property {each!r} is no formula, and none of {listed}")
-    return Asked(frozenset(names), formulas, frozenset(analyses))
+            declared.add(each)
+    return Asked(frozenset(names), formulas, frozenset(analyses), frozenset(declared))
+
+
+def _analyses_of(definition: Definition | None, ids: Iterable[str]) -> frozenset[str]:
+    """The analyses that decide declared properties."""
+    from heliostat.verify.analyses import ANALYSES, DECIDES
+    from heliostat.verify.logic.standard import SAME_AS, STANDARD
+    from heliostat.verify.properties.verdict import Property
+
+    found = {} if definition is None else {each.id: each for each in definition.properties}
+    for id in ids:
+        if id not in found:
+            names = (*get_args(Property), *ANALYSES, *STANDARD, *SAME_AS)
+            listed = ", ".join([*(each.replace(" ", "-") for each in names), *found])
+            raise InputError(f"--property {id!r} is no formula, and none of {listed}")
+    return frozenset(DECIDES[kind] for id in ids for kind in found[id].kinds) & ANALYSES.keys()
 
 
 def _listed(files: Sequence[str]) -> list[str]:
@@ -252,6 +270,7 @@ def _proved_model(file: str, asked: Asked, budget: Budget, *, replay: bool) -> l
 
     if replay:
         raise InputError(f"{file} is no definition, and only those run in the simulator")
+    _analyses_of(None, asked.declared)
     if asked.formulas:
         raise InputError(f"{file} is no definition, and formulas speak of those alone")
     models, found = _models(Path(file)), list[Proved]()
@@ -268,30 +287,46 @@ def _proved(
 ) -> Proved:
     from heliostat.engine.properties.atoms import Misformed
     from heliostat.verify.analyses import analysed
-    from heliostat.verify.logic.checking import check_formula
     from heliostat.verify.properties.soundness import verify
     from heliostat.verify.properties.verdict import Report
     from heliostat.verify.reports.diagnostics import diagnostics
 
     definition, plan = subject.definition, subject.plan
-    parts = bool(asked.names) + bool(asked.analyses) + len(asked.formulas)
+    deciding = _analyses_of(definition, asked.declared) - asked.analyses
+    parts = bool(asked.names) + bool(asked.analyses | deciding) + len(asked.formulas)
     try:
         formulas = [
-            check_formula(plan, each, **_bounds(budget, parts - n))
+            _checked(plan, each, _bounds(budget, parts - n))
             for n, each in enumerate(asked.formulas)
         ]
     except Misformed as error:
         raise InputError(f"--property {error}") from None
     report = Report(definition=f"{plan.id}:{plan.version}", verdicts=())
     if asked.names or with_net:
-        part = _bounds(budget, 2 if asked.analyses else 1)
+        part = _bounds(budget, 2 if asked.analyses | deciding else 1)
         report = verify(plan, definition=definition, **part)
     verdicts = [each for each in report.verdicts if each.asked in asked.names]
     bounded = replace(subject, **_bounds(budget, 1))
-    found = [*verdicts, *analysed(bounded, asked.analyses), *formulas]
+    declared = [each for each in analysed(bounded, deciding) if each.asked in asked.declared]
+    found = [*verdicts, *analysed(bounded, asked.analyses), *declared, *formulas]
     told = diagnostics(definition, found)
     story = _replayed(definition, report, found) if replay else None
     return Proved(report.definition, report, found, told, story)
+
+
+def _checked(plan: Plan, text: str, bounds: dict[str, Any]) -> Verdict:
+    """The verdict about a formula in whichever logic it is one; a fault is that of the logic which
+    reads more of it."""
+    from heliostat.engine.properties.atoms import Misformed
+    from heliostat.verify.logic.checking import check_formula
+
+    try:
+        return check_formula(plan, text, logic="ctl", **bounds)
+    except Misformed as error:
+        try:
+            return check_formula(plan, text, logic="ltl", **bounds)
+        except Misformed as other:
+            raise (other if other.start > error.start else error) from None
 
 
 def _replayed(definition: Definition, report: Report, found: Sequence[Verdict]) -> str | None:

@@ -120,6 +120,7 @@ CODES: Final[dict[str, str]] = {
     "HS545": "an execution can fail and leave undone what a step has done",
     "HS546": "a step that undoes another can get stuck",
     "HS547": "a step that undoes another is given up at its first failure",
+    "HS551": "a declared property does not hold",
 }
 """Every code of this package with its one-line meaning; `ALL_CODES` adds the expressions' own."""
 

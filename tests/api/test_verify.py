@@ -108,6 +108,37 @@ def test_formulas(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, "formulas speak of those alone" in err) == (2, True)
 
 
+DECLARED: Final = """\
+id: declared
+version: "1"
+properties:
+  - {id: settled, ltl: G (completed(pay) -> F (completed(ship) | failed))}
+  - {id: shipped, ctl: AF completed(ship)}
+steps:
+  - {id: pay, type: activity, activity: "m:f", next: ship}
+  - {id: ship, type: activity, activity: "m:f"}
+"""
+
+
+def test_declared_properties(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "declared.yaml").write_text(DECLARED)
+    code, out, _ = ran(capsys, "verify", "declared.yaml", "-p", "settled")
+    assert (code, "shipped" in out) == (0, False)
+    assert "G (completed(pay) -> F (completed(ship) | failed))" in out
+    code, out, _ = ran(capsys, "verify", "declared.yaml", "-p", "properties")
+    assert code == 1
+    assert "declared.yaml:5:24 error[HS551]" in out
+    assert "`shipped` does not hold: `AF completed(ship)`, after `pay` fails" in out
+    code, out, _ = ran(capsys, "verify", "declared.yaml")
+    assert (code, "settled" in out, "deadlock" in out) == (1, True, True)
+    code, _, err = ran(capsys, "verify", "declared.yaml", "-p", "shiped")
+    assert (code, "settled, shipped" in err) == (2, True)
+    code, out, _ = ran(capsys, "verify", "declared.yaml", "-p", "G F (done | failed)")
+    assert code == 0
+    code, _, _ = ran(capsys, "verify", "declared.yaml", "-p", "all-steps-reachable")
+    assert code == 0
+
+
 def test_what_is_not_known_is_exit_code_3(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

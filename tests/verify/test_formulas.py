@@ -22,7 +22,8 @@ from heliostat.engine.properties.ctl import (
     parse,
 )
 from heliostat.engine.properties.reading import DEPTH_MAX
-from heliostat.verify.logic.checking import STATES_MAX, Labels, check_formula
+from heliostat.verify.logic.checking import STATES_MAX, check_formula
+from heliostat.verify.logic.labelling import Labels
 from heliostat.verify.logic.states import States
 from heliostat.verify.properties.verdict import Verdict
 from tests.verify.test_reports import BYPASSED, CHOSEN, HEAD, ROUND, SOUND
@@ -108,7 +109,7 @@ class TestDefinitions:
             asked(SOUND, "EF open(b)")
 
     def test_a_bound_is_no_answer(self) -> None:
-        verdict = asked(RETRY, "AF ended", states_max=2)
+        verdict = asked(RETRY, "AG EX true", states_max=2)
         assert (verdict.outcome, "more than 2 markings" in verdict.reason) == ("inconclusive", True)
 
 

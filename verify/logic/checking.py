@@ -1,50 +1,65 @@
-"""Whether the executions of a definition satisfy a formula, by labelling all their states.
+"""Whether the executions of a definition satisfy a formula.
 
-**Fairness.** What can come about again and again comes about at some time, but for what waits for
-something outside (a deadline, an event that a handler takes), and for the failure of a step that
-can do anything else. So a loop that can be left is left, a retry is no reason against `AF`, and
-nothing ends only because it might fail. Of such fair ways `AF f` fails just where some way leads,
-without `f`, to where `f` cannot come about any more by itself; that is what is looked for.
+**Fairness.** What can come about again and again comes about again and again, but for what waits
+for something outside (a deadline, an event that a handler takes), and for the failure of a step
+that can do anything else. So a loop that can be left is left, a retry is no reason against `F`, and
+nothing ends only because it might fail.
 
 The net allows every outcome of conditions and attempts: what holds on all ways holds whatever the
 data is; what holds on some way does so for some outcomes, which no data may have.
+
+A formula of LTL is negated and made an automaton, and a fair run is looked for that it accepts. One
+of CTL that says the same as one of LTL is answered so too; the others are labelled, in all states.
+Where the formula allows it (`projection`) the net is first made as small as what it sees.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal
 
 from heliostat.engine.plan.plan import Plan
+from heliostat.engine.properties import ctl, ltl
 from heliostat.engine.properties.atoms import Atom, Misformed
-from heliostat.engine.properties.ctl import (
-    Always,
-    And,
-    Formula,
-    Inevitable,
-    Next,
-    Not,
-    Until,
-    atoms,
-    mentions,
-    parse,
-)
+from heliostat.engine.properties.reading import Mention
 from heliostat.verify.budget import Budget, OutOfTime
-from heliostat.verify.logic.states import States, states_of
-from heliostat.verify.nets.net import TooManyTokens
-from heliostat.verify.nets.translation import translate
+from heliostat.verify.logic.buchi import (
+    Automaton,
+    TooManyStates,
+    accepts_failing,
+    automaton_of,
+    is_very_weak,
+)
+from heliostat.verify.logic.labelling import Labels
+from heliostat.verify.logic.lassos import STAYS, Lasso, fair_lasso
+from heliostat.verify.logic.projection import Projection, project, whole
+from heliostat.verify.logic.states import ENDS, Exploration, States, coming_true, touching
+from heliostat.verify.nets.net import Net, TooManyTokens
+from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.properties.deadlock import acts
 from heliostat.verify.properties.verdict import Verdict
 
+__all__ = ["STATES_MAX", "Logic", "check_formula"]
+
 STATES_MAX: Final = 50_000
 """States of one formula; with more the answer is inconclusive."""
+
+_LOOKS: Final = (500, 5_000)
+"""States after which a run that breaks the formula is looked for before all are explored: it is
+mostly near, and what it shows needs no others."""
+
+_FULL_MAX: Final = 2_000
+"""States of the whole net in which a loop is looked for, to be told."""
+
+Logic = Literal["ctl", "ltl"]
 
 
 def check_formula(
     plan: Plan,
     text: str,
     *,
+    logic: Logic = "ctl",
     states_max: int = STATES_MAX,
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
@@ -54,136 +69,217 @@ def check_formula(
     Raises:
         Misformed: it is no formula, or speaks of a step that there is not.
     """
-    formula = parse(text)
-    for each in mentions(text):
+    subject = _Subject(plan, text, states_max, Budget(time_max_ms, now_ms))
+    if logic == "ltl":
+        linear = ltl.parse(text)
+        _check_steps(plan, text, ltl.mentions(text))
+        return subject.linear(linear)
+    formula = ctl.parse(text)
+    _check_steps(plan, text, ctl.mentions(text))
+    same, opposite = ltl.of_ctl(formula), ltl.of_ctl(ctl.Not(formula))
+    if same is not None:
+        return subject.linear(same)
+    if opposite is not None:
+        return subject.linear(opposite, opposite=True)
+    return subject.branching(formula)
+
+
+def _check_steps(plan: Plan, text: str, mentions: tuple[Mention, ...]) -> None:
+    for each in mentions:
         if each.step not in plan.step_by_id:
             raise Misformed(text, each.start, each.end, f"there is no such step as `{each.step}`")
-    budget = Budget(time_max_ms, now_ms)
-    try:
-        made = translate(plan, "proof", budget)
-    except (TooManyTokens, OutOfTime) as error:
-        reason = str(error)
-        if isinstance(error, OutOfTime):
-            reason = f"the bound of {error} was reached"
-        return Verdict(asked=text, outcome="inconclusive", engine="none", reason=reason)
-    states = states_of(
-        made.net,
-        atoms(formula),
-        states_max=states_max,
-        time_max_ms=budget.left_ms(),
-        now_ms=now_ms,
-    )
-    over = next((made.overflows[p] for p in made.overflows if _marked(states, p)), None)
-    if states.stopped is not None or over is not None:
-        reason = f"the bound of {states.stopped} was reached"
-        if over is not None:
-            reason = f"more visits of {over!r} may be open at once than the net holds"
-        return Verdict(asked=text, outcome="inconclusive", engine="labelling", reason=reason)
-    labels = Labels(states)
-    if 0 in labels.of(formula):
+
+
+class _Subject:
+    """A plan that is asked for one formula."""
+
+    def __init__(self, plan: Plan, asked: str, states_max: int, budget: Budget) -> None:
+        self._plan, self._asked = plan, asked
+        self._states_max, self._budget = states_max, budget
+
+    def branching(self, formula: ctl.Formula) -> Verdict:
+        """The verdict by labelling all states."""
+        made = self._translated()
+        if isinstance(made, Verdict):
+            return made
+        exploration = Exploration(whole(made.net), ctl.atoms(formula), budget=self._budget)
+        states = exploration.explore(self._states_max)
+        if (unknown := _unknown(states, made)) is not None:
+            return self._inconclusive("labelling", unknown)
+        labels = Labels(states)
+        if 0 in labels.of(formula):
+            return Verdict(
+                asked=self._asked,
+                outcome="holds",
+                engine="labelling",
+                reason=f"in all {len(states.states)} states",
+                rests_on=made.abstractions,
+            )
         return Verdict(
-            asked=text,
-            outcome="holds",
+            asked=self._asked,
+            outcome="fails",
             engine="labelling",
-            reason=f"in all {len(states.states)} states",
+            reason="it does not hold at the start",
+            rests_on=made.abstractions,
+            run=acts(made.net, [each for each in labels.against(formula) if each != ENDS]),
+        )
+
+    def linear(self, formula: ltl.Formula, *, opposite: bool = False) -> Verdict:
+        """The verdict by a search for a fair run that breaks a formula; with `opposite` the formula
+        is the negation of what was asked."""
+        made = self._translated()
+        if isinstance(made, Verdict):
+            return made
+        try:
+            automaton = automaton_of(ltl.Not(formula))
+        except TooManyStates as error:
+            return self._inconclusive("automaton", str(error))
+        atoms = ltl.atoms(formula)
+        projection = _projection(made, automaton, formula)
+        smaller = len(projection.net.transitions) < len(made.net.transitions)
+        engine = "automaton, of the projected net" if smaller else "automaton"
+        exploration = Exploration(projection, atoms, budget=self._budget)
+        states_max = self._states_max
+        unknown: str | None = None
+        states = exploration.states
+        for look in (*(each for each in _LOOKS if each < states_max), states_max):
+            states = exploration.explore(look)
+            try:
+                lasso = fair_lasso(states, automaton, budget=self._budget)
+            except OutOfTime as error:
+                return self._inconclusive(engine, _bound(str(error)))
+            if lasso is not None and opposite:
+                return Verdict(
+                    asked=self._asked,
+                    outcome="holds",
+                    engine=engine,
+                    reason="a run is as it says",
+                    rests_on=made.abstractions,
+                )
+            if lasso is not None:
+                return self._broken(made, states, lasso, automaton, engine)
+            unknown = _unknown(states, made)
+            if states.stopped is None or states.stopped.bound != "states":
+                break
+        if unknown is not None:
+            return self._inconclusive(engine, unknown)
+        return Verdict(
+            asked=self._asked,
+            outcome="fails" if opposite else "holds",
+            engine=engine,
+            reason="no run is as it says"
+            if opposite
+            else f"no fair run through {len(states.states)} states breaks it",
             rests_on=made.abstractions,
         )
-    return Verdict(
-        asked=text,
-        outcome="fails",
-        engine="labelling",
-        reason="it does not hold at the start",
-        rests_on=made.abstractions,
-        run=acts(made.net, labels.against(formula)),
+
+    def _broken(
+        self, made: Translation, states: States, lasso: Lasso, automaton: Automaton, engine: str
+    ) -> Verdict:
+        """What a run shows, in the whole net."""
+        run, loop = _in_full(made.net, states, lasso, automaton)
+        return Verdict(
+            asked=self._asked,
+            outcome="fails",
+            engine=engine,
+            reason=f"a run breaks it{_after(lasso, loop)}",
+            rests_on=made.abstractions,
+            run=acts(made.net, run),
+            loop=acts(made.net, loop),
+        )
+
+    def _translated(self) -> Translation | Verdict:
+        try:
+            return translate(self._plan, "proof", self._budget)
+        except TooManyTokens as error:
+            return self._inconclusive("none", str(error))
+        except OutOfTime as error:
+            return self._inconclusive("none", _bound(str(error)))
+
+    def _inconclusive(self, engine: str, reason: str) -> Verdict:
+        return Verdict(asked=self._asked, outcome="inconclusive", engine=engine, reason=reason)
+
+
+def _projection(made: Translation, automaton: Automaton, formula: ltl.Formula) -> Projection:
+    """The net as far as the formula sees it, where that changes no answer."""
+    atoms = ltl.atoms(formula)
+    if _has_next(formula) or Atom("stuck") in atoms or not is_very_weak(automaton):
+        return whole(made.net)
+    asked = frozenset(atoms)
+    return project(
+        made.net,
+        seen=lambda each: bool(coming_true(each) & asked),
+        watched=touching(made.net, atoms) | made.overflows.keys(),
+        failing=accepts_failing(automaton, formula),
     )
+
+
+def _has_next(formula: ltl.Formula) -> bool:
+    todo = [formula]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ltl.Next):
+            return True
+        todo += ltl.parts(each)
+    return False
+
+
+def _in_full(
+    net: Net, states: States, lasso: Lasso, automaton: Automaton
+) -> tuple[list[int], list[int]]:
+    """A lasso in the whole net. Where it comes to rest in the projected one, what goes on for ever
+    unseen is looked for in the whole, and left away if that takes too long."""
+    projection = states.projection
+    assert projection is not None
+    run = [*projection.before, *states.spelled(-1, ENDS), *_spelled(states, lasso.prefix)]
+    loop = _spelled(states, lasso.loop)
+    marking, happened = net.initial, states.states[lasso.entry[0]][1]
+    for fired in run:
+        assert net.enabled(marking, fired), net.transitions[fired].id
+        if net.transitions[fired].ending == "failed":
+            return run, loop
+        marking = net.fire(marking, fired)
+    if loop or lasso.decided or projection.net is net or net.is_final(marking):
+        return run, loop
+    going_on = Exploration(whole(net), states.asked, start=(marking, happened))
+    then = fair_lasso(going_on.explore(_FULL_MAX), replace(automaton, initial=[lasso.entry[1]]))
+    if then is None:
+        return run, loop
+    run += _spelled(going_on.states, then.prefix)
+    loop = _spelled(going_on.states, then.loop)
+    while loop and run and run[-1] == loop[-1]:  # the loop begins as early as it may
+        loop.insert(0, loop.pop())
+        run.pop()
+    return run, loop
+
+
+def _spelled(states: States, run: tuple[tuple[int, int], ...]) -> list[int]:
+    """What happens, in net transitions of the whole net."""
+    return [
+        each
+        for at, fired in run
+        if fired not in (STAYS, ENDS)
+        for each in states.spelled(at, fired)
+    ]
+
+
+def _after(lasso: Lasso, loop: list[int]) -> str:
+    if lasso.decided:
+        return ", whatever follows"
+    return ", and goes round for ever" if loop else ", and nothing mends it"
+
+
+def _unknown(states: States, made: Translation) -> str | None:
+    """Why the states are not all that there are."""
+    over = next((each for place, each in made.overflows.items() if _marked(states, place)), None)
+    if over is not None:
+        return f"more visits of {over!r} may be open at once than the net holds"
+    return None if states.stopped is None else _bound(str(states.stopped))
+
+
+def _bound(reached: str) -> str:
+    return f"the bound of {reached} was reached"
 
 
 def _marked(states: States, place: int) -> bool:
-    return any(marking[place] for marking, _ in states.states)
-
-
-class Labels:
-    """In which states formulas hold."""
-
-    def __init__(self, states: States) -> None:
-        self._states = states
-        self._all = frozenset(range(len(states.states)))
-        self._before: list[list[int]] = [[] for _ in self._all]
-        self._before_own: list[list[int]] = [[] for _ in self._all]
-        for number, edges in enumerate(states.edges):
-            for _, target in edges:
-                self._before[target].append(number)
-            for target in states.own(number):
-                self._before_own[target].append(number)
-        self._known: dict[Formula, frozenset[int]] = {}
-
-    def of(self, formula: Formula) -> frozenset[int]:
-        """The states in which it holds."""
-        if formula not in self._known:
-            self._known[formula] = self._labelled(formula)
-        return self._known[formula]
-
-    def _labelled(self, formula: Formula) -> frozenset[int]:
-        match formula:
-            case Atom():
-                return frozenset(n for n in self._all if self._states.holds(formula, n))
-            case Not(inner):
-                return self._all - self.of(inner)
-            case And(left, right):
-                return self.of(left) & self.of(right)
-            case Next(inner):
-                return frozenset(n for each in self.of(inner) for n in self._before[each])
-            case Until(left, right):
-                return self._until(self.of(left), self.of(right), self._before)
-            case Always(inner):
-                return self._all - self._until(self._all, self._all - self.of(inner), self._before)
-            case Inevitable(inner):
-                without = self._all - self.of(inner)
-                return self._all - self._until(without, self._lost(inner), self._before)
-
-    def _lost(self, inner: Formula) -> frozenset[int]:
-        """Where it cannot come about any more by itself."""
-        return self._all - self._until(self._all, self.of(inner), self._before_own)
-
-    @staticmethod
-    def _until(
-        along: Collection[int], to: Collection[int], before: list[list[int]]
-    ) -> frozenset[int]:
-        found, todo = set(to), list(to)
-        while todo:
-            for number in before[todo.pop()]:
-                if number in along and number not in found:
-                    found.add(number)
-                    todo.append(number)
-        return frozenset(found)
-
-    def against(self, formula: Formula, at: int = 0) -> tuple[int, ...]:
-        """A run from a state that shows why it does not hold there; empty where no one run does."""
-        match formula:
-            case And(left, right):
-                return self.against(right if at in self.of(left) else left, at)
-            case Not(And(_, Not(then))):  # an implication
-                return self.against(then, at)
-            case Always(inner):
-                run, end = self._way(at, self._all, self._all - self.of(inner))
-                return run + self.against(inner, end)
-            case Inevitable(inner):
-                run, _ = self._way(at, self._all - self.of(inner), self._lost(inner))
-                return run
-            case _:
-                return ()
-
-    def _way(
-        self, at: int, along: Collection[int], to: Collection[int]
-    ) -> tuple[tuple[int, ...], int]:
-        """The shortest run to one of some states, and which that is."""
-        seen, todo = {at}, deque([(at, tuple[int, ...]())])
-        while todo:
-            number, run = todo.popleft()
-            if number in to:
-                return run, number
-            for fired, target in self._states.edges[number]:
-                if target not in seen and (target in along or target in to):
-                    seen.add(target)
-                    todo.append((target, (*run, fired)))
-        return (), at
+    return any(marking[place] for marking, _ in states.states if marking)

@@ -1,4 +1,4 @@
-"""Formulas that are asked for often, by their names."""
+"""What is asked for often, by its name: formulas, and what has an engine of its own."""
 
 from __future__ import annotations
 
@@ -8,4 +8,11 @@ STANDARD: Final[dict[str, str]] = {
     "termination": "AF ended",
     "error recovery": "AG (error_occurred -> AF ended)",
 }
-"""By name, what is asked for often and is no property of its own."""
+"""By name, the formula that is checked."""
+
+SAME_AS: Final[dict[str, str]] = {
+    "deadlock freedom": "deadlock",
+    "livelock freedom": "livelock",
+    "all steps reachable": "dead steps",
+}
+"""By name, the property that says the same; docs/verification.md has the formulas."""

@@ -177,8 +177,10 @@ class Verdict:
     reason: str  # for people
     rests_on: tuple[Abstraction, ...] = ()  # empty: the answer is exact
     run: tuple[Act, ...] = ()  # a counterexample
+    loop: tuple[Act, ...] = ()  # that follows on the run, for ever
     deadlocks: tuple[Deadlock, ...] = ()
     steps: tuple[str, ...] = ()  # that the answer is about
+    formula: str | None = None  # of a declared property, which is asked for by its id
     faults: tuple[Fault, ...] = ()  # that an analysis words itself
     witness: Mapping[str, Json] | None = None  # data that a counterexample begins with
     section: Section | None = None

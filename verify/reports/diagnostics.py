@@ -156,7 +156,7 @@ def _found(verdict: Verdict) -> Iterator[Fault]:
         case formula:
             yield Fault(
                 code="HS507",
-                message=f"`{formula}` does not hold{_after(verdict.run)}",
+                message=f"`{formula}` does not hold{against(verdict)}",
                 step=last,
                 field=() if last else ("id",),
             )
@@ -234,6 +234,13 @@ def in_words(run: Sequence[Act]) -> str:
 
 def _after(run: Sequence[Act]) -> str:
     return f", after {in_words(run)}" if run else ""
+
+
+def against(verdict: Verdict) -> str:
+    """The run against a formula, as the end of a sentence."""
+    after = _after(verdict.run)
+    then = ", and then" if after else ", where"
+    return f"{after}{then} for ever {in_words(verdict.loop)}" if verdict.loop else after
 
 
 def _last(run: Sequence[Act]) -> str | None:

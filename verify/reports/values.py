@@ -22,12 +22,14 @@ def verdict_value(verdict: Verdict) -> dict[str, Any]:
     """A verdict, without its certificate."""
     return {
         "property": verdict.asked,
+        "formula": verdict.formula,
         "outcome": verdict.outcome,
         "engine": verdict.engine,
         "reason": verdict.reason,
         "exact": verdict.exact,
         "rests_on": [_abstraction(each) for each in verdict.rests_on],
         "run": _run(verdict.run),
+        "loop": _run(verdict.loop),
         "steps": list(verdict.steps),
         "witness": None if verdict.witness is None else dict(verdict.witness),
         "deadlocks": [_deadlock(each) for each in verdict.deadlocks],

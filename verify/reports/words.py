@@ -7,7 +7,7 @@ from typing import Final
 
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.verify.nets.parts import Abstraction
-from heliostat.verify.properties.verdict import Outcome, Section, Verdict
+from heliostat.verify.properties.verdict import Act, Outcome, Section, Verdict
 from heliostat.verify.reports.values import overall
 
 _SUMS: Final[dict[Outcome, str]] = {
@@ -24,6 +24,8 @@ def text(name: str, verdicts: Sequence[Verdict], found: Iterable[Diagnostic]) ->
     for verdict in verdicts:
         told = f"{verdict.outcome:<12}  {verdict.reason} ({verdict.engine})"
         lines.append(f"  {verdict.asked:<{width}}  {told}")
+        if verdict.formula is not None:
+            lines.append(f"  {'':<{width}}  {verdict.formula}")
     lines += [f"  rests on {_ground(each)}" for each in _grounds(verdicts)]
     for section in _sections(verdicts):
         lines += [f"  {line}" for line in section.summary]
@@ -41,17 +43,20 @@ def markdown(name: str, verdicts: Sequence[Verdict], found: Sequence[Diagnostic]
         "| --- | --- | --- | --- |",
     ]
     for verdict in verdicts:
-        cells = (verdict.asked, f"**{verdict.outcome}**", verdict.reason, verdict.engine)
+        asked = verdict.asked
+        if verdict.formula is not None:
+            asked += f": `{verdict.formula}`"
+        cells = (asked, f"**{verdict.outcome}**", verdict.reason, verdict.engine)
         lines.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     grounds = _grounds(verdicts)
     if grounds:
         lines += ["", "The answers rest on:", "", *(f"- {_ground(each)}" for each in grounds)]
     for verdict in verdicts:
-        if verdict.outcome == "fails" and verdict.run:
-            lines += ["", f"## A run against: {verdict.asked}", ""]
-            lines += [
-                f"{number}. `{act.step}` {act.act}" for number, act in enumerate(verdict.run, 1)
-            ]
+        if verdict.outcome == "fails" and (verdict.run or verdict.loop):
+            lines += ["", f"## A run against: {verdict.asked}", "", *_numbered(verdict.run, 1)]
+            if verdict.loop:
+                after = _numbered(verdict.loop, len(verdict.run) + 1)
+                lines += ["", "And then, again and again:", "", *after]
     for section in _sections(verdicts):
         lines += _table(section)
     if found:
@@ -77,6 +82,10 @@ def _table(section: Section) -> list[str]:
     if section.notes:
         lines += ["", *section.notes]
     return lines
+
+
+def _numbered(run: Iterable[Act], first: int) -> list[str]:
+    return [f"{number}. `{act.step}` {act.act}" for number, act in enumerate(run, first)]
 
 
 def _grounds(verdicts: Iterable[Verdict]) -> list[Abstraction]:
