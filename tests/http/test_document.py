@@ -11,11 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from heliostat.actors.client import values
-from heliostat.api.http import asking, errors, gathering, inspecting
+from heliostat.api.http import asking, bringing, errors, gathering, inspecting
 from heliostat.api.http.app import OPERATIONS, create_app
 from heliostat.api.http.document import document
 from heliostat.api.http.door import Way
-from heliostat.api.http.routes import definitions, executions, starting
+from heliostat.api.http.routes import executions, starting
 from heliostat.api.http.routing import Operation
 from heliostat.engine.errors import HeliostatError, Unreachable
 from tests.http.conftest import Door
@@ -100,7 +100,7 @@ def test_every_bound_has_its_value_on_the_page() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \|", PAGE.partition("## Bounds")[2], re.MULTILINE)
     assert dict(rows[2:]) == {
         "a body": f"{asking.BODY_BYTES_MAX // mib} MiB",
-        "a body with a definition": f"{definitions.TEXT_BYTES_MAX // mib} MiB",
+        "a body with a definition": f"{bringing.TEXT_BYTES_MAX // mib} MiB",
         "nesting of JSON": f"{asking.DEPTH_MAX} levels",
         "starts of a batch": f"{starting.ITEMS_MAX:,}",
         "starts that wait in a replica": f"{gathering.QUEUED_MAX:,}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import msgspec
@@ -11,14 +10,13 @@ from starlette.responses import Response
 from heliostat.actors.client.interface import Version
 from heliostat.engine.authoring import Definition
 from heliostat.engine.errors import DefinitionError, Duplicate, NotFound
-from heliostat.engine.identity import DEFAULT_NAMESPACE
-from heliostat.engine.journal.protocol import DefinitionQuery, DefinitionRow
+from heliostat.engine.journal.protocol import DefinitionQuery
 from heliostat.engine.journal.protocol import DefinitionSummary as StoredSummary
 
 from .. import rendering
-from ..asking import check_content_type, checked, content_of, decoded, is_yaml, model_of, pair
+from ..asking import pair
+from ..bringing import definition_of, placed, update_of
 from ..errors import Refused, diagnostic, invalid, json_response
-from ..inspecting import Inspector
 from ..models import definitions as models
 from ..models.common import Page
 from ..models.definitions import (
@@ -40,9 +38,6 @@ from ..routing import Ask, Operations, operation
 
 operations = Operations("definitions")
 
-TEXT_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Of a request that brings a definition: four bytes for each character that one may have."""
-
 VERSIONS_MAX: Final = 1_000
 """Of one definition that are listed: each is a line, and nobody reads more."""
 
@@ -56,96 +51,6 @@ steps:
     type: decision
     output: {text: "hello ${ $.input.name }"}
 """
-
-
-async def _definition(ask: Ask[Any, Any]) -> Definition:
-    """The checked definition of a request: its own text, or in an envelope."""
-    content = await content_of(ask.request, TEXT_BYTES_MAX)
-    if is_yaml(ask.request):
-        return await ask.door.inspector.parsed(_text(content))
-    value = _object(ask, content)
-    if "definition" not in value:
-        return await ask.door.inspector.parsed(_text(content))
-    return await _from_envelope(model_of(value, Envelope), ask.door.inspector)
-
-
-async def _update(ask: Ask[Any, Any], newest: DefinitionRow) -> Definition:
-    """The same of a new version, which may be the newest one but for what is said."""
-    content = await content_of(ask.request, TEXT_BYTES_MAX)
-    if is_yaml(ask.request):
-        return await ask.door.inspector.parsed(_text(content))
-    value = _object(ask, content)
-    if "steps" in value:
-        return await ask.door.inspector.parsed(_text(content))
-    update = model_of(value, Update)
-    if update.version is None and not _says_version(update.definition):
-        raise invalid([("version", "is required: a version never changes, an update is another")])
-    if update.definition is None:
-        update = update.model_copy(update={"definition": msgspec.json.decode(newest.body)})
-    return await _from_envelope(update, ask.door.inspector)
-
-
-def _says_version(definition: object) -> bool:
-    return isinstance(definition, str) or (
-        isinstance(definition, dict) and definition.get("version") is not None
-    )
-
-
-def _object(ask: Ask[Any, Any], content: bytes) -> dict[str, Any]:
-    check_content_type(ask.request)
-    value = decoded(content)
-    if not isinstance(value, dict):
-        raise invalid([("", "the body must be a JSON object: a definition")])
-    return value
-
-
-async def _from_envelope(envelope: Envelope | Update, inspector: Inspector) -> Definition:
-    given = envelope.definition
-    over: dict[str, Any] = {}
-    if envelope.name is not None:
-        over["name"] = envelope.name
-    if envelope.description is not None:
-        over["description"] = envelope.description
-    if envelope.version is not None:
-        over["version"] = checked(envelope.version, "version")
-    if isinstance(given, dict):
-        # As text, so that faults have a place that can be shown; what stands in it is replaced.
-        given = json.dumps(given | over, indent=2, ensure_ascii=False)
-    assert given is not None, "an update without a definition is filled in"
-    definition = await inspector.parsed(given)
-    if envelope.labels is not None:
-        over["tags"] = definition.tags | envelope.labels
-    return _with(definition, over)
-
-
-def _with(definition: Definition, fields: dict[str, Any]) -> Definition:
-    if not fields:
-        return definition
-    source = definition.source
-    changed = definition.model_copy(update=fields)
-    return changed if source is None else changed.with_source(source)
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise invalid([("", f"the body is not UTF-8, at byte {error.start}")]) from None
-
-
-def _placed(definition: Definition, namespace: str) -> Definition:
-    """The definition in the namespace of the request."""
-    if definition.namespace == namespace:
-        return definition
-    if definition.given("namespace") and namespace != DEFAULT_NAMESPACE:
-        told = (
-            f"the definition says {definition.namespace!r}, the request {namespace!r}; leave one "
-            f"of the two out"
-        )
-        raise invalid([("namespace", told)])
-    if definition.given("namespace"):
-        return definition
-    return _with(definition, {"namespace": namespace})
 
 
 _VERSION: Final = {
@@ -181,7 +86,7 @@ async def register_definition(ask: Ask[Registering, Envelope]) -> Response:
     content under a used version is a `DUPLICATE_ERROR` with the difference. `warnings` has what a
     proof finds in its runs, as that one can get stuck.
     """
-    definition = _placed(await _definition(ask), ask.namespace)
+    definition = placed(await definition_of(ask), ask.namespace)
     version = await _register(ask, definition)
     message = "the same was registered already" if version.existed else "registered"
     return json_response(_registered(version, message), 200 if version.existed else 201)
@@ -208,7 +113,7 @@ async def update_definition(ask: Ask[Registering, Update]) -> Response:
     """
     id = ask.path("id")
     newest = await ask.connection.definition_row(id, namespace=ask.namespace)
-    definition = _placed(await _update(ask, newest), ask.namespace)
+    definition = placed(await update_of(ask, newest), ask.namespace)
     if definition.id != id:
         raise invalid([("id", f"the definition says {definition.id!r}, the path {id!r}")])
     try:
@@ -242,7 +147,7 @@ def _version(version: Version) -> dict[str, Any]:
 
 async def _validated(ask: Ask[Registering, Envelope]) -> Response:
     try:
-        definition = _placed(await _definition(ask), ask.namespace)
+        definition = placed(await definition_of(ask), ask.namespace)
         prepared = await ask.door.inspector.prepared(definition, ask.query.verification)
     except DefinitionError as error:
         return json_response(
