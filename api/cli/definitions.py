@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from heliostat.api.cli.completing import definition_ids
+from heliostat.api.cli.functions import prepared_named, registrables_named
 from heliostat.api.cli.migrate import workflow
 from heliostat.api.cli.options import (
     format_option,
@@ -97,16 +98,15 @@ def list_definitions(
     "--file",
     "-f",
     required=True,
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The definition, in YAML or JSON.",
+    metavar="FILE[:FUNCTION]",
+    help="The definition, in YAML or JSON, or as a workflow in Python.",
 )
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the file may change.")
 @verification_option
 @reach_options
 @format_option
 def register_definition(
-    file: Path, dev: bool, verification: Verification | None, reach: Reach, output: Output
+    file: str, dev: bool, verification: Verification | None, reach: Reach, output: Output
 ) -> None:
     """Register the definition in a file.
 
@@ -138,15 +138,14 @@ def delete_definition(id: str, version: str | None, reach: Reach, output: Output
     "--file",
     "-f",
     required=True,
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The definition, in YAML or JSON.",
+    metavar="FILE[:FUNCTION]",
+    help="The definition, in YAML or JSON, or as a workflow in Python.",
 )
 @verification_option
 @reach_options
 @format_option
 def validate_definition(
-    file: Path, verification: Verification | None, reach: Reach, output: Output
+    file: str, verification: Verification | None, reach: Reach, output: Output
 ) -> None:
     """Check the definition in a file, and register nothing.
 
@@ -156,11 +155,11 @@ def validate_definition(
     if reach.over_http:
         warnings = _validate_there(file, verification, reach)
     else:
-        from heliostat.actors.client.registration import prepare
         from heliostat.cluster.connect import code_path, proving
 
         settings = reach.settings
-        prepared = prepare(file, namespace=reach.namespace, code_path=code_path(settings))
+        where = code_path(settings)
+        prepared, *_ = prepared_named([file], dev=False, namespace=reach.namespace, code_path=where)
         warnings = proving(settings).proved(prepared, verification).warnings or ()
     note_warnings(warnings, output)
     value = {"valid": True, "errors": [], "warnings": as_json(warnings)}
@@ -168,7 +167,7 @@ def validate_definition(
 
 
 def _validate_there(
-    file: Path, verification: Verification | None, reach: Reach
+    file: str, verification: Verification | None, reach: Reach
 ) -> Sequence[Diagnostic]:
     """Have the door make the checks; raises as making them here."""
     from heliostat.api.client.connection import HttpConnection
@@ -176,7 +175,8 @@ def _validate_there(
     with reach.client() as client:
         at = client._ways.blocking
         assert isinstance(at, HttpConnection)
-        return client._ways.finish(at.validate(file, verification))
+        what, *_ = registrables_named([file])
+        return client._ways.finish(at.validate(what, verification))
 
 
 @workflow.command()

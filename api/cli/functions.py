@@ -5,14 +5,19 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from heliostat.engine.errors import InputError
 
 if TYPE_CHECKING:
+    from heliostat.actors.client.interface import Registrable
+    from heliostat.actors.client.registration import Prepared
     from heliostat.engine.authoring.model import Definition
     from heliostat.engine.authoring.python.decorators import WorkflowFunction
+    from heliostat.engine.plan.plan import Plan
 
 _IN_A_MODULE: Final = re.compile(r"(?P<file>.+\.py)(:(?P<name>\w+))?")
 
@@ -32,6 +37,60 @@ def definition_named(named: str) -> Definition:
 
         return load_definition(named)
     return workflow.compiled.definition
+
+
+def registrables_named(named: Iterable[str]) -> list[Registrable]:
+    """The files and functions that are named; behind them the workflows that functions start.
+
+    Raises:
+        InputError: there is no such workflow, or a module cannot be imported.
+    """
+    from heliostat.actors.client.functions import with_children
+
+    return with_children(workflow_named(each) or Path(each) for each in named)
+
+
+def prepared_named(
+    named: Iterable[str], *, dev: bool, namespace: str, code_path: Sequence[Path]
+) -> list[Prepared]:
+    """The same, checked and with their code, before anybody is asked: faults in them need no
+    deployment.
+
+    Args:
+        dev: register as `<version>+<hash>`, so that edits need no new version number.
+
+    Raises:
+        DefinitionError: one has faults.
+        InputError: also where code cannot be shipped.
+    """
+    from heliostat.actors.client.functions import prepare_function
+    from heliostat.actors.client.registration import prepare
+    from heliostat.engine.authoring.python.decorators import WorkflowFunction
+
+    def prepared(each: Registrable) -> Prepared:
+        if isinstance(each, WorkflowFunction):
+            found = prepare_function(each, namespace=namespace, code_path=code_path)
+            return replace(found, by_content=dev or found.by_content)
+        assert isinstance(each, Path)
+        return prepare(each, dev=dev, namespace=namespace, code_path=code_path)
+
+    return [prepared(each) for each in registrables_named(named)]
+
+
+def simulable_named(named: Iterable[str]) -> list[Path | Plan]:
+    """The same as the simulator takes them.
+
+    Raises:
+        DefinitionError: a function has faults.
+        InputError: there is no such workflow, or a module cannot be imported.
+    """
+    from heliostat.engine.authoring.python.decorators import WorkflowFunction
+
+    found: list[Path | Plan] = []
+    for each in registrables_named(named):
+        assert isinstance(each, WorkflowFunction | Path)
+        found.append(each if isinstance(each, Path) else each.plan)
+    return found
 
 
 def workflow_named(named: str) -> WorkflowFunction[..., object] | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from heliostat.api.cli.functions import prepared_named, registrables_named
 from heliostat.api.cli.options import format_option, reach_options, verification_option
 from heliostat.api.cli.output import Output
 
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("files", metavar="FILE[:FUNCTION]...", nargs=-1, required=True)
 @click.option("--dev", is_flag=True, help="Register as VERSION+HASH, so that the files may change.")
 @verification_option
 @reach_options
 @format_option
 def register(
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     dev: bool,
     verification: Verification | None,
     reach: Reach,
@@ -37,14 +35,15 @@ def register(
     """Register the definitions in FILEs with the modules that lie beside them.
 
     Several may call each other: each is registered after those that it calls, and pinned to them.
-    The same content again is harmless; other content under a used version is refused. Needs a
-    deployment that is up. Over HTTP no modules are sent: runners must find them.
+    shop.py:checkout names a workflow in Python, which brings along those that it starts. The same
+    content again is harmless; other content under a used version is refused. Needs a deployment
+    that is up. Over HTTP no modules are sent: runners must find them.
     """
     register_files(files, dev=dev, verification=verification, reach=reach, output=output)
 
 
 def register_files(
-    files: Sequence[Path],
+    files: Sequence[str],
     *,
     dev: bool,
     verification: Verification | None,
@@ -52,19 +51,17 @@ def register_files(
     output: Output,
 ) -> None:
     """Register the definitions in files."""
-    definitions: Sequence[Registrable] = files
-    if not reach.over_http:  # the door looks at modules itself, and takes none
-        from heliostat.actors.client.registration import prepare
+    definitions: Sequence[Registrable]
+    if reach.over_http:  # the door looks at modules itself, and takes none
+        definitions = registrables_named(files)
+    else:
         from heliostat.cluster.connect import code_path
 
-        settings = reach.settings
-        # Before anybody is asked: faults in a file need no deployment.
-        definitions = [
-            prepare(file, dev=dev, namespace=reach.namespace, code_path=code_path(settings))
-            for file in files
-        ]
+        where = code_path(reach.settings)
+        definitions = prepared_named(files, dev=dev, namespace=reach.namespace, code_path=where)
     with reach.client() as client:
-        versions = client.register_many(definitions, dev=dev, verification=verification)
+        registered = client.register_many(definitions, dev=dev, verification=verification)
+    versions = registered[: len(files)]
     for each in versions:
         note_warnings(each.warnings, output)
     output.result(

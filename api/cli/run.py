@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from heliostat.api.cli.functions import prepared_named
 from heliostat.api.cli.inputs import data_option, read_tags, read_value
 from heliostat.api.cli.options import (
     configuration,
@@ -35,13 +36,12 @@ _LOOK_S: Final = 1.0
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE[:FUNCTION]")
 @click.option(
     "--with",
     "siblings",
-    metavar="FILE",
+    metavar="FILE[:FUNCTION]",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
     help="Register this definition too, which FILE calls; repeatable.",
 )
 @data_option("--input", "-i", "input_", help="Input, a file with it, or stdin.")
@@ -56,8 +56,8 @@ _LOOK_S: Final = 1.0
 @click.pass_context
 def run(
     context: click.Context,
-    file: Path,
-    siblings: tuple[Path, ...],
+    file: str,
+    siblings: tuple[str, ...],
     input_: str | None,
     execution_id: str | None,
     detach: bool,
@@ -74,17 +74,15 @@ def run(
     Registers the definition, ships the modules that lie beside FILE, starts an execution and waits
     for its end. Uses the deployment of the data directory; when none is up, one is started that
     ends with this command. Ctrl-C leaves the execution as it is and says how to go on.
+    shop.py:checkout names a workflow in Python; its input is a mapping of its arguments.
     """
-    from heliostat.actors.client.registration import prepare
     from heliostat.cluster.connect import code_path
 
     settings = configuration(data, config)
     value, labels = read_value(input_, "--input"), read_tags(tags)
-    # Before anything is started: faults in them need no deployment.
-    prepared = [
-        prepare(each, dev=dev, namespace=namespace, code_path=code_path(settings))
-        for each in (file, *siblings)
-    ]
+    prepared = prepared_named(
+        (file, *siblings), dev=dev, namespace=namespace, code_path=code_path(settings)
+    )
     with _client(settings, output, detach=detach) as client:
         versions = client.register_many(prepared)
         for each in versions:

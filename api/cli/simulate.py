@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from heliostat.api.cli.functions import simulable_named
 from heliostat.api.cli.inputs import read_value
 from heliostat.api.cli.options import format_option
 from heliostat.api.cli.output import Output
@@ -27,7 +27,7 @@ def _read(text: str | None, option: str) -> Any:
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE[:FUNCTION]")
 @click.option(
     "--input", "-i", "input_", metavar="JSON|@FILE|-", help="Input, a file with it, or stdin."
 )
@@ -40,9 +40,8 @@ def _read(text: str | None, option: str) -> Any:
 @click.option(
     "--with",
     "definitions",
-    metavar="FILE",
+    metavar="FILE[:FUNCTION]",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
     help="A workflow that FILE starts, to be run as well; repeatable.",
 )
 @click.option("--seed", type=int, default=0, help="Draws the order of what happens at one instant.")
@@ -51,11 +50,11 @@ def _read(text: str | None, option: str) -> Any:
 @click.pass_context
 def simulate(
     context: click.Context,
-    file: Path,
+    file: str,
     input_: str | None,
     outcomes: str | None,
     timeline: str | None,
-    definitions: tuple[Path, ...],
+    definitions: tuple[str, ...],
     seed: int,
     storm: bool,
     output: Output,
@@ -63,18 +62,20 @@ def simulate(
     """Run the definition in FILE in virtual time and print its history as a story.
 
     Nothing is registered or started, no step's code is called, and no time passes: attempts come to
-    what --outcomes says, by default to null at once. docs/simulator.md tells how to write outcomes
-    and timelines. Exit codes: 0 Completed, 1 Failed or not ended, 3 Canceled.
+    what --outcomes says, by default to null at once. shop.py:checkout names a workflow in Python,
+    and those that it starts run as well. docs/simulator.md tells how to write outcomes and
+    timelines. Exit codes: 0 Completed, 1 Failed or not ended, 3 Canceled.
     """
     from heliostat.engine.simulator import QUIET, STORMY
     from heliostat.engine.simulator import simulate as simulated
 
+    simulable, *others = simulable_named((file, *definitions))
     result = simulated(
-        file,
+        simulable,
         read_value(input_, "--input"),
         _read(outcomes, "--outcomes"),
         timeline=_read(timeline, "--timeline") or (),
-        definitions=definitions,
+        definitions=others,
         seed=seed,
         faults=STORMY if storm else QUIET,
     )

@@ -11,9 +11,7 @@ from heliostat.engine.kernel.beginning import (
     open_all,
     open_task,
 )
-from heliostat.engine.kernel.closing import (
-    drop_inner,
-)
+from heliostat.engine.kernel.closing import drop_inner, leave_lists
 from heliostat.engine.kernel.events import (
     EventKept,
     HandlerFired,
@@ -36,6 +34,7 @@ from heliostat.engine.kernel.state import (
 )
 from heliostat.engine.kernel.visits import (
     drop_buffered,
+    is_own_deadline,
     remember,
     restore_deadline,
     set_due,
@@ -84,7 +83,7 @@ def _message_taken(plan: Plan, state: ExecutionState, event: MessageTaken) -> No
 
 def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
     visit = visit_of(state, event.at)
-    state.ready.pop((event.at.scope, event.at.step, event.at.visit), None)
+    leave_lists(plan, state, event.at, visit)  # a deadline may pass while it waits
     drop_inner(state, visit)
     visit.items = None
     visit.failure = None
@@ -97,6 +96,8 @@ def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
         clause=event.clause,
         failure=event.failure,
     )
+    if is_own_deadline(event.failure, plan.steps[event.at.step]):  # answered; it bounds nobody else
+        visit.deadline_at_ms = visit.closing_deadline_at_ms = None
     if event.deadline_at_ms is not None:
         visit.deadline_at_ms = event.deadline_at_ms
         at = event.at

@@ -77,18 +77,25 @@ def leave_phase(
         if visit.child is None:
             state.busy -= 1
             state.stopping -= phase == "stopping"
-    elif phase == "ready":
-        state.ready.pop((at.scope, at.step, at.visit), None)
-    elif phase == "waiting":
-        close_wait(state, plan.steps[at.step], (at.scope, at.step, at.visit))
-    elif phase == "queued":
-        leave_queue(state, plan.steps[at.step].uses, (at.scope, at.step, at.visit))
-        if not visit.withdrawn:
-            hand_on(plan, state)
     elif phase == "canceling":
         scope.canceling.remove((at.step, at.visit))
     elif phase == "human":
         task_changed(state, at, visit, task)
+    else:
+        leave_lists(plan, state, at, visit)
+
+
+def leave_lists(plan: Plan, state: ExecutionState, at: Address, visit: Visit) -> None:
+    """A visit is found no more by what it waited for: its turn, a signal or event, a semaphore."""
+    step, key = plan.steps[at.step], (at.scope, at.step, at.visit)
+    if visit.phase == "ready":
+        state.ready.pop(key, None)
+    elif visit.phase == "waiting":
+        close_wait(state, step, key)
+    elif visit.phase == "queued":
+        leave_queue(state, step.uses, key)
+        if not visit.withdrawn:
+            hand_on(plan, state)
 
 
 def let_go(state: ExecutionState, visit: Visit) -> None:

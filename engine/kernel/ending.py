@@ -26,7 +26,7 @@ from heliostat.engine.kernel.policy import failure_of, matching
 from heliostat.engine.kernel.result import Result
 from heliostat.engine.kernel.state import ROOT, ScopeState, Settled
 from heliostat.engine.kernel.turn import Turn
-from heliostat.engine.kernel.visits import is_side, owner_of
+from heliostat.engine.kernel.visits import is_own_deadline, is_side, owner_of
 from heliostat.engine.values import Held, Value
 
 
@@ -80,7 +80,7 @@ def _finish_inner(turn: Turn, scope: ScopeState, failure: Failure | None) -> Non
         complete(turn, at, result)
     elif not again:
         fail(turn, at, failure, output_allowed=False)
-    elif failure.type == "DeadlineExceeded" and failure.step == step.id:
+    elif is_own_deadline(failure, step):
         fail(turn, at, failure)  # its own deadline: there is no time for another try
     else:
         attempt_failed(turn, at, failure)

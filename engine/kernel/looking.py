@@ -20,7 +20,7 @@ from heliostat.engine.kernel.routing import out_of_reach, reopened_joins, stuck_
 from heliostat.engine.kernel.state import ROOT, ExecutionState, ScopeState, Visit
 from heliostat.engine.kernel.stopping import stop_all
 from heliostat.engine.kernel.turn import Matter, Turn
-from heliostat.engine.kernel.visits import is_item, is_side, owner_of
+from heliostat.engine.kernel.visits import is_item, is_own_deadline, is_side, owner_of
 from heliostat.engine.kernel.withdrawing import active_in, inner_scopes
 
 
@@ -213,8 +213,7 @@ def fail_composite(turn: Turn, at: Address, failure: Failure) -> None:
     step = turn.plan.steps[at.step]
     scope, visit, _ = turn.locate(at)
     whole = visit.items is not None and step.foreach is not None and not is_item(scope)
-    own_deadline = failure.type == "DeadlineExceeded" and failure.step == step.id
-    if whole or own_deadline:
+    if whole or is_own_deadline(failure, step):
         fail(turn, at, failure)
     else:
         attempt_failed(turn, at, failure)

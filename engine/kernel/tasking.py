@@ -31,6 +31,9 @@ from heliostat.engine.values import Value
 TASK_PROGRESS_MAX: Final = 1_000
 """How often it may be said of a task how far it is: each time is an event of the history."""
 
+_WAITING: Final = frozenset(("timer", "wait", "human"))
+"""Steps that make no attempt which could be made again."""
+
 _FIELD: Final = re.compile(r"at `([^`]*)`: ")
 """How a form's verdict names a place within what was submitted."""
 
@@ -163,7 +166,8 @@ def _resolve_failure(turn: Turn, at: Address, task: Task, stimulus: TaskAction) 
     data = stimulus.data if isinstance(stimulus.data, dict) else {}
     resolution, failure = data.get("resolution"), task.failure
     assert failure is not None
-    if resolution == "retry" and step.foreach is None:
+    repeatable = step.foreach is None and step.kind not in _WAITING
+    if resolution == "retry" and repeatable:
         turn.emit(
             AttemptFailed(
                 at_ms=turn.now_ms,
@@ -183,7 +187,12 @@ def _resolve_failure(turn: Turn, at: Address, task: Task, stimulus: TaskAction) 
     elif resolution == "fail":
         give_up(turn, at, failure, Result(message_id=stimulus.message_id))
     elif resolution == "retry":
-        turn.refuse("INVALID_INPUT", f"step {step.id!r} runs over a list and is not tried again")
+        why = "runs over a list" if step.foreach is not None else f"is a {step.kind}"
+        turn.refuse(
+            "INVALID_INPUT",
+            f"step {step.id!r} {why}, and is not tried again; say {{resolution: complete, "
+            f"output: …}} or {{resolution: fail}}",
+        )
     else:
         turn.refuse(
             "INVALID_INPUT",

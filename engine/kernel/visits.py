@@ -20,7 +20,7 @@ from heliostat.engine.kernel.state import (
     TaskChange,
     Visit,
 )
-from heliostat.engine.plan.plan import Plan
+from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.status import TaskStatus
 from heliostat.engine.values import Held, Value
 
@@ -75,6 +75,11 @@ def set_due(state: ExecutionState, at: Address, visit: Visit, instant: int) -> N
     """Book the instant that a visit waits for."""
     visit.due_at_ms = instant
     state.add_timer(instant, at.scope, at.step, at.visit, "due")
+
+
+def is_own_deadline(failure: Failure, step: StepPlan) -> bool:
+    """Whether a visit failed since it had not ended in time, and nothing within it did."""
+    return failure.type == "DeadlineExceeded" and failure.step == step.id
 
 
 def restore_deadline(state: ExecutionState, at: Address, visit: Visit) -> None:

@@ -77,6 +77,26 @@ def _listening(pid: int) -> list[str]:
     return found
 
 
+STALL = """
+import heliostat as hs
+
+
+@hs.step
+def fetch(what: str) -> str:
+    return what.upper()
+
+
+@hs.workflow
+def bag(thing: str) -> str:
+    return f"a bag of {thing}"
+
+
+@hs.workflow
+def sell(what: str) -> str:
+    return bag(fetch(what))
+"""
+
+
 class TestRun:
     def test_a_file_in_another_folder_with_the_modules_beside_it(
         self, deployment: Shared, tmp_path: Path
@@ -86,6 +106,16 @@ class TestRun:
         given = json.dumps({"lines": ["tea", "cake"]})
         ran = deployment.here("run", file, "--input", given, "--dev")
         assert (ran.code, json.loads(ran.out)) == (0, {"paid": 7}), ran.err
+
+    def test_a_workflow_in_python_and_what_it_starts(
+        self, deployment: Shared, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "stall.py"
+        file.write_text(STALL)
+        registered = deployment.here("register", f"{file}:sell", "--format", "json")
+        assert [each["id"] for each in registered.json] == ["sell"]
+        ran = deployment.here("run", f"{file}:sell", "-i", '{"what": "tea"}')
+        assert (ran.code, json.loads(ran.out)) == (0, "a bag of TEA"), ran.err
 
     def test_a_failing_step(self, deployment: Shared) -> None:
         file, given = str(WORKFLOWS / "shop.yaml"), '{"lines": ["house"]}'
