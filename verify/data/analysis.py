@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
-from heliostat.engine.plan.plan import StepPlan
+from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
 from heliostat.verify.analyses import Subject
 from heliostat.verify.budget import Budget, OutOfTime
 from heliostat.verify.data.consistent import Consistent, Explored
+from heliostat.verify.data.flow import Unwritten, dead_writes, suspicious, unwritten
 from heliostat.verify.data.guards import Guarded, conditional, guards
-from heliostat.verify.data.places import Places
+from heliostat.verify.data.places import Places, shown
+from heliostat.verify.data.races import Race, pairs, races
 from heliostat.verify.data.solver import Solver
+from heliostat.verify.data.uses import Uses, Write
 from heliostat.verify.data.walking import walk
 from heliostat.verify.nets.net import Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
@@ -33,18 +36,22 @@ WALKS_MAX: Final = 10
 
 def verdicts(subject: Subject) -> Iterable[Verdict]:
     """All about the data of a definition; no solver is loaded where there are no conditions."""
-    yield from _Guards(subject).verdicts()
+    asked = _Data(subject)
+    yield from asked.guards()
+    yield from asked.flow()
+    yield from asked.races()
 
 
-class _Guards:
-    """Conditions of each step: what is found there, and whether a run comes to it."""
+class _Data:
+    """Asks about one definition."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._places = Places(subject.definition, subject.plan)
         self._budget = Budget(subject.time_max_ms, subject.now_ms)
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def guards(self) -> Iterator[Verdict]:
+        """Conditions of each step: what is found there, and whether a run comes to it."""
         plan = self._subject.plan
         steps = [step for step in plan.steps if not step.retired and conditional(step)]
         found = list(guards(self._places, Solver(budget=self._budget))) if steps else []
@@ -57,6 +64,56 @@ class _Guards:
                 engine="SMT" if steps else "syntax",
                 reason=(_PROVIDED if told else _GUARDED) if steps else "there are no conditions",
             )
+
+    def flow(self) -> Iterator[Verdict]:
+        """Reads of what was not written, assignments that are not read."""
+        reads, stopped = suspicious(self._uses), None
+        found = list[Unwritten]()
+        if reads:
+            try:
+                found, stopped = unwritten(self._uses, reads, self._net, self._budget)
+            except (TooManyTokens, OutOfTime) as error:
+                stopped = str(error)
+        plan = self._subject.plan
+        yield answer(
+            "unwritten reads",
+            [_unwritten(each, plan) for each in found],
+            holds="all that is read has been written, or is asked for with care",
+            fails="what is read may not have been written",
+            stopped=stopped,
+            run=found[0].run if found else (),
+            engine="exploration, SMT" if reads else "syntax",
+        )
+        yield answer(
+            "dead assignments",
+            [_dead(each) for each in dead_writes(self._uses)],
+            holds="all that is assigned may be read",
+            fails="what is assigned is never read",
+            engine="liveness",
+        )
+
+    def races(self) -> Iterator[Verdict]:
+        """Steps side by side that touch one variable."""
+        candidates, stopped = pairs(self._uses), None
+        found = list[Race]()
+        if candidates:
+            try:
+                found, stopped = races(self._uses, candidates, self._net, self._budget)
+            except (TooManyTokens, OutOfTime) as error:
+                stopped = str(error)
+        yield answer(
+            "races",
+            [_race(each) for each in found],
+            holds="no two steps that may be under way at once touch one variable",
+            fails="two steps that may be under way at once touch one variable",
+            stopped=stopped,
+            run=found[0].run if found else (),
+            engine="exploration, SMT" if candidates else "syntax",
+        )
+
+    @cached_property
+    def _uses(self) -> Uses:
+        return Uses(self._places)
 
     def _told(self, found: Guarded) -> Verdict | None:
         """A verdict about one step; None where no run comes to what was found."""
@@ -95,6 +152,81 @@ class _Guards:
         except (TooManyTokens, OutOfTime) as error:
             return Explored(stopped=str(error))
         return consistent.explore(budget=self._budget)
+
+
+def answer(
+    asked: str,
+    faults: Sequence[Fault],
+    *,
+    holds: str,
+    fails: str,
+    stopped: str | None = None,
+    run: tuple[Act, ...] = (),
+    engine: str,
+) -> Verdict:
+    """A verdict about all steps; what was found before a bound is found all the same."""
+    if not faults and stopped is not None:
+        reason = f"the bound of {stopped} was reached"
+        return Verdict(asked=asked, outcome="inconclusive", engine=engine, reason=reason)
+    return Verdict(
+        asked=asked,
+        outcome="fails" if faults else "holds",
+        engine=engine,
+        reason=fails if faults else holds,
+        run=run,
+        steps=tuple(dict.fromkeys(each.step for each in faults if each.step is not None)),
+        faults=tuple(faults),
+    )
+
+
+def _unwritten(found: Unwritten, plan: Plan) -> Fault:
+    read = found.read
+    name = shown(read.location, (), plan)
+    if read.location[0] == "steps":
+        source = plan.steps[read.location[1]].id
+        what = f"`{name}` is read, and `{source}` has not completed{_after(found.run, found.case)}"
+    else:
+        what = f"`{name}` is read, and nothing is assigned to it{_after(found.run, found.case)}"
+    return Fault(
+        code="HS512",
+        message=f"{what}; it is null then",
+        cure="say what holds then (`… default …`), or let every way here lead by it first",
+        step=None if read.step is None else read.step.id,
+        field=read.field,
+        severity="warning",
+    )
+
+
+def _dead(write: Write) -> Fault:
+    return Fault(
+        code="HS513",
+        message=f"what is assigned to `{write.name}` here is never read",
+        cure="take it out, or read it",
+        step=write.step.id,
+        field=("assign", write.name),
+        severity="warning",
+    )
+
+
+def _race(race: Race) -> Fault:
+    pair = race.pair
+    name = f"$.vars.{pair.location[2]}"
+    does = "assigns" if pair.kind == "writes" else pair.kind.split()[0]
+    return Fault(
+        code="HS514" if pair.kind == "writes" else "HS515",
+        message=f"this step assigns `{name}` and `{pair.second.id}` {does} it, while both may be "
+        f"under way{_after(race.run, race.case)}: what it holds hangs on which is first",
+        cure="let one come after the other, or each have a variable of its own",
+        step=pair.first.id,
+        field=("assign", pair.location[2]),
+        severity="warning",
+    )
+
+
+def _after(run: Sequence[Act], case: str) -> str:
+    """How a run got there, and with which data."""
+    told = f", after {in_words(run)}" if run else ""
+    return f"{told}, where {case}" if case else told
 
 
 def _unknown(step: StepPlan) -> Verdict:

@@ -76,10 +76,14 @@ class Case:
     def _of(self, store: Store, location: Location, prefix: str) -> Any:
         return self.values.get(store.key(location, prefix))
 
-    def json(self) -> dict[str, Json]:
-        """For programs: `input`, `vars`, `steps` with their outputs."""
+    def json(self, store: Store) -> dict[str, Json]:
+        """For programs: `input`, `vars`, `steps` with their outputs, as far as they were read and
+        do not follow from the rest."""
         found: dict[str, Any] = {}
-        for (location, _), value in self.values.items():
+        free = {key for key, _ in store.cells()}
+        for (location, prefix), value in self.values.items():
+            if (location, prefix) not in free:
+                continue
             match location:
                 case ("input",):
                     found["input"] = value

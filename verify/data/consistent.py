@@ -28,7 +28,7 @@ from heliostat.verify.nets.net import Marking, Net, TooManyTokens
 Fact: TypeAlias = tuple[Any, ...]
 """`("is", prefix, scope, step, source, truth)`, `("set", prefix, step, name)`,
 `("initial", prefix, scope, name)`, `("constant", prefix, key, value, its type)`,
-`("output", prefix, step)`, `("null", prefix, step)`."""
+`("output", prefix, step)`, `("null", prefix, step)`, `("written", prefix, key)`."""
 
 State: TypeAlias = tuple[Marking, frozenset[Fact]]
 
@@ -66,7 +66,19 @@ class Explored:
 class Consistent:
     """Explores a net of a definition's plan with its data."""
 
-    def __init__(self, places: Places, net: Net, solver: Solver) -> None:
+    def __init__(
+        self,
+        places: Places,
+        net: Net,
+        solver: Solver,
+        *,
+        tracked: frozenset[Location] = frozenset(),
+    ) -> None:
+        """
+        Args:
+            tracked: of which it is a fact of its own that they were written.
+        """
+        self._tracked = tracked
         self._places, self._net, self._solver = places, net, solver
         self._plan = places.plan
         self.happenings = happenings(net, places.plan)
@@ -82,7 +94,7 @@ class Consistent:
         *,
         states_max: int = STATES_MAX,
         budget: Budget = UNBOUNDED,
-        watch: Callable[[int, Marking], bool] | None = None,
+        watch: Callable[[int, Marking, frozenset[Fact]], bool] | None = None,
         provided: bool = False,
     ) -> Explored:
         """Explore breadth first, so that what is found has a short run.
@@ -104,7 +116,7 @@ class Consistent:
             state = todo.popleft()
             number = numbers[state]
             marking, facts = state
-            if watch is not None and watch(number, marking):
+            if watch is not None and watch(number, marking, facts):
                 return found
             if net.is_final(marking):
                 continue
@@ -215,9 +227,11 @@ class Consistent:
         elif happening.ended == "completes":
             fact = ("output", prefix, step.number)
         else:
-            return facts
+            return facts | self._marked(own) if _leaves(step) else facts
         if output[0] in self._relevant and self._literal(fact) is not None:
             facts |= {fact}
+        if happening.ended == "completes":
+            facts |= self._marked(own)
         return facts if happening.ended == "skips" else self._assigned(facts, prefix, step)
 
     def _assigned(self, facts: frozenset[Fact], prefix: str, step: StepPlan) -> frozenset[Fact]:
@@ -227,7 +241,7 @@ class Consistent:
         if not written:
             return facts
         constants = {fact[2]: fact[3] for fact in facts if fact[0] == "constant"}
-        facts = self._without(facts, written)
+        facts = self._without(facts, written) | self._marked(written)
         for name, data in step.assign:
             location = self._places.variable(name, step.scope)
             if location is None or location not in self._relevant:
@@ -241,6 +255,15 @@ class Consistent:
             if self._literal(fact) is not None and not (self._reads[fact] - {key}) & written:
                 facts |= {fact}
         return facts
+
+    def _marked(self, written: set[Key]) -> frozenset[Fact]:
+        """That locations which are tracked have been written."""
+        marks = {written_fact(key) for key in written if key[0] in self._tracked}
+        return frozenset(mark for mark in marks if self._literal(mark) is not None)
+
+    def key(self, location: Location, prefix: str) -> Key:
+        """Where a location stands for a step with this prefix."""
+        return self._store.key(location, prefix)
 
     def _constant(
         self,
@@ -282,6 +305,11 @@ class Consistent:
                 if key[1].startswith(opened.prefix) and self._belongs(key[0], opened.scope):
                     gone.add(key)
         found = self._without(frozenset(facts), gone)
+        for number in scope.steps:
+            if ("steps", number, "output") in self._relevant:
+                none: Fact = ("null", opened.prefix, number)  # what was not visited has none
+                if self._literal(none) is not None:
+                    found |= {none}
         constants = {fact[2]: fact[3] for fact in found if fact[0] == "constant"}
         for name, data in scope.variables.items():
             location: Location = ("vars", opened.scope, name)
@@ -346,6 +374,9 @@ class Consistent:
                 self._reads[fact] = frozenset({key})
                 known = literal(self._solver, value)
                 return store.encoder(0, prefix, None).equal(store.term(key), known)
+            case ("written", _, key):
+                self._reads[fact] = frozenset({key})
+                return True
             case ("output", _, number):
                 return self._put_out(fact, plan.steps[number])
             case ("null", _, number):
@@ -435,3 +466,15 @@ class Consistent:
         for scope in self._plan.scopes:
             for name, data in scope.variables.items():
                 yield ("vars", scope.number, name), data, scope.number, None
+
+
+def _leaves(step: StepPlan) -> bool:
+    """Whether a visit that failed may leave an output: its attempt was fine and what followed was
+    not, or a part of what it held has completed."""
+    conditional = any(edge.when is not None for edge in step.routes)
+    return bool(step.scopes or step.assign or step.append or step.foreach or conditional)
+
+
+def written_fact(key: Key) -> Fact:
+    """The fact that a location was written."""
+    return ("written", key[1], key)

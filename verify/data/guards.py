@@ -121,7 +121,7 @@ class _Step:
         if answer == "possible":
             try:
                 case, words = found_case(store), in_a_sentence(told(store))
-                witness = case.json()
+                witness = case.json(store)
                 completed(case, store, "", step)
                 found = truths(case, store, "", step)
             except (ExpressionError, OverflowError):

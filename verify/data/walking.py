@@ -113,7 +113,7 @@ class _Walk:
             words = ""
         if case is None:
             return Walked(answer="unknown")
-        witness = case.json()
+        witness = case.json(self._store)
         witness.pop("vars", None)  # they follow from the rest
         return Walked(answer="taken", witness=witness, words=words)
 
@@ -156,6 +156,10 @@ class _Walk:
         if scope.owner is not None and self._plan.steps[scope.owner].foreach is not None:
             for name in ("item", "index"):
                 self._give(store.key((name, scope.owner), opened.prefix))
+        for number in scope.steps:  # what was not visited has no output
+            key = store.key(("steps", number, "output"), opened.prefix)
+            store.write(key, literal(self._solver, None))
+            self._tale.append(_Given(key, -1))
         for name, data in scope.variables.items():
             key = store.key(("vars", opened.scope, name), opened.prefix)
             term = store.data(data, opened.scope, opened.prefix, None)
@@ -221,8 +225,7 @@ class _Walk:
                 case _Given(key=key, version=version):
                     given = cells.get((key, version))
                     value = None if given is None else given.value()
-                    if given is not None or key in case.values:
-                        case.values[key] = None if value is MISSING else value
+                    case.values[key] = None if value is MISSING else value
                 case _Made(key=key, data=data, prefix=prefix, step=step):
                     case.values[key] = data.evaluate(case.context(store, prefix, step))
                 case _Assigned(prefix=prefix, step=step):
