@@ -115,6 +115,44 @@ class TestPnml:
         assert verified(model).sound
 
     @pytest.mark.parametrize(
+        ("kind", "sound"),
+        [
+            ("inhibitor", True),  # `late` waits until a has been emptied
+            ("reset", True),
+            ("test", False),  # and here until it is filled, which it is no more
+        ],
+    )
+    @pytest.mark.parametrize(
+        "written", ["<type value='{}'/>", "<arctype><text>{}</text></arctype>"]
+    )
+    def test_arcs_that_tools_add_are_known(self, written: str, kind: str, sound: bool) -> None:
+        """A net i > begin > a, b; a > use; b > late > o: late looks at a by the arc in question."""
+        content = f"""<pnml><net id="n"><place id="i"><toolspecific tool="x" version="1"><place/>
+            </toolspecific></place><place id="a"/><place id="b"/><place id="u"/><place id="o"/>
+            <transition id="begin"/><transition id="use"/><transition id="late"/>
+            <arc id="1" source="i" target="begin"/><arc id="2" source="begin" target="a"/>
+            <arc id="3" source="begin" target="b"/><arc id="4" source="a" target="use"/>
+            <arc id="5" source="use" target="u"/><arc id="6" source="b" target="late"/>
+            <arc id="7" source="late" target="o"/><arc id="8" source="u" target="late">
+            <type value="reset"/></arc><arc id="9" source="a" target="late">
+            {written.format(kind)}</arc></net></pnml>"""
+        [model] = read(content.encode())
+        report = verified(model)
+        assert (report.about("deadlock").outcome == "holds") is sound
+
+    def test_each_net_of_a_file_is_a_model(self) -> None:
+        models = read(b"<pnml><net id='one'><place id='p'/></net><net id='two'/></pnml>")
+        assert [model.name for model in models] == ["one", "two"]
+
+    def test_what_vendors_add_hides_nothing(self) -> None:
+        [model] = read(
+            b"""<pnml xmlns:v="urn:v"><net id="n"><place id="i" v:id="x"/><place id="o"/>
+            <transition id="t" v:id="i"/><arc id="1" source="i" target="t"/>
+            <arc id="2" source="t" v:target="i" target="o"/></net></pnml>"""
+        )
+        assert verified(model).sound
+
+    @pytest.mark.parametrize(
         ("content", "told"),
         [
             (b"<?xml version='1.0' encoding='utf-7'?><pnml/>", "line 1: "),
@@ -131,8 +169,18 @@ class TestPnml:
             (b'<pnml><net><place id="p"/>\n<arc source="p" target="t"/></net></pnml>', "line 2"),
             (
                 b'<pnml><net><place id="p"/><transition id="t"/><arc source="p" target="t">\
-<type value="inhibitor"/></arc></net></pnml>',
-                "an arc of type 'inhibitor'",
+<arctype><text>stochastic</text></arctype></arc></net></pnml>',
+                "an arc of type 'stochastic'",
+            ),
+            (
+                b'<pnml><net><place id="p"/><transition id="t"/><arc source="p" target="t">\
+<type value="inhibitor"/><inscription><text>2</text></inscription></arc></net></pnml>',
+                "an inhibitor of more than one token",
+            ),
+            (
+                b'<pnml><net>\
+<place id="p"><capacity><value>3</value></capacity></place></net></pnml>',
+                "it has a capacity",
             ),
             (
                 b"<pnml><net><place id='p'><initialMarking><text>x</text></initialMarking></place>\
@@ -230,6 +278,89 @@ class TestBpmn:
             <sequenceFlow id="5" sourceRef="b" targetRef="e"/>"""
         assert verified(_bpmn(steps)).sound
 
+    def test_a_collapsed_subprocess_is_an_activity(self) -> None:
+        model = _bpmn(f"""
+            <startEvent id="s"/><subProcess id="sub"/><endEvent id="e"/><task id="late"/>
+            <boundaryEvent id="b" attachedToRef="sub"><timerEventDefinition/></boundaryEvent>
+            {_flows("s>sub sub>e b>late")}""")
+        assert verified(model).sound
+        assert "sub" in model.steps
+
+    @pytest.mark.parametrize("interrupts", [True, False])
+    def test_an_event_subprocess_begins_at_any_time_and_empties_the_rest_if_it_interrupts(
+        self, interrupts: bool
+    ) -> None:
+        """The process waits in vain for `never`; only what interrupts leads past the join."""
+        said = "" if interrupts else ' isInterrupting="false"'
+        model = _bpmn(f"""
+            <startEvent id="s"/><parallelGateway id="g"/><task id="a"/><endEvent id="e"/>
+            <subProcess id="sub" triggeredByEvent="true">
+              <startEvent id="on"{said}><messageEventDefinition/></startEvent><task id="t"/>
+              <endEvent id="f"/>{_flows("on>t t>f")}</subProcess>
+            {_flows("s>g g>a a>e")}""")
+        report = verified(model)
+        assert report.sound
+        assert [each.kind for each in report.about("deadlock").rests_on] == ["event subprocess"]
+        assert {"on", "t", "f"} < {*model.steps}
+        joined = _bpmn(f"""
+            <startEvent id="s"/><exclusiveGateway id="x"/><parallelGateway id="j"/>
+            <task id="a"/><task id="b"/><endEvent id="e"/>
+            <subProcess id="sub" triggeredByEvent="true">
+              <startEvent id="on"{said}><errorEventDefinition/></startEvent><task id="t"/>
+              {_flows("on>t")}</subProcess>{_flows("s>x x>a x>b a>j b>j j>e")}""")
+        # an error may come at any time: what interrupts always leads out
+        assert (verified(joined).about("deadlock").outcome == "holds") is interrupts
+
+    def test_an_error_goes_to_the_event_subprocess_for_it(self) -> None:
+        def process(code: str) -> Model:
+            return _bpmn(f"""
+                <startEvent id="s"/>
+                <endEvent id="lost"><errorEventDefinition errorRef="E"/></endEvent>
+                <subProcess id="sub" triggeredByEvent="true">
+                  <startEvent id="on"><errorEventDefinition errorRef="{code}"/></startEvent>
+                  <task id="t"/>{_flows("on>t")}</subProcess>{_flows("s>lost")}""")
+
+        assert verified(process("E")).sound
+        assert verified(process("F")).sound  # it may come from anywhere else
+
+    def test_an_error_that_nothing_catches_is_no_dead_step(self) -> None:
+        model = _bpmn(f"""<startEvent id="s"/><exclusiveGateway id="x"/><endEvent id="e"/>
+            <endEvent id="f"><errorEventDefinition/></endEvent>{_flows("s>x x>e x>f")}""")
+        assert verified(model).about("dead steps").outcome == "holds"
+
+    def test_a_cancelled_transaction_is_left_by_its_cancel_event(self) -> None:
+        def process(boundary: str) -> Model:
+            return _bpmn(f"""
+                <startEvent id="s"/><endEvent id="e"/>{boundary}<task id="undone"/>
+                <transaction id="tx"><startEvent id="b"/><parallelGateway id="g"/><task id="slow"/>
+                  <task id="quick"/><endEvent id="c"><cancelEventDefinition/></endEvent>
+                  <endEvent id="d"/>{_flows("b>g g>slow g>quick slow>d quick>c")}</transaction>
+                {_flows("s>tx tx>e" + (" x>undone" if boundary else ""))}""")
+
+        boundary = """<boundaryEvent id="x" attachedToRef="tx"><cancelEventDefinition/>
+            </boundaryEvent>"""
+        report = verified(process(boundary))
+        assert report.about("deadlock").outcome == "holds"
+        # each way through it cancels, so the transaction never completes
+        assert report.about("dead steps").steps == ("e",)
+
+    def test_compensation_is_passed_over(self) -> None:
+        model = _bpmn(f"""
+            <startEvent id="s"/><task id="book"/><endEvent id="e"/>
+            <intermediateThrowEvent id="undo"><compensateEventDefinition/></intermediateThrowEvent>
+            <boundaryEvent id="c" attachedToRef="book"><compensateEventDefinition/></boundaryEvent>
+            <task id="cancel" isForCompensation="true"/>
+            <association id="a" sourceRef="c" targetRef="cancel"/>
+            {_flows("s>book book>undo undo>e")}""")
+        assert verified(model).sound
+        assert "cancel" not in model.steps
+
+    def test_a_complex_gateway_that_splits_takes_some_ways(self) -> None:
+        model = _bpmn(f"""
+            <startEvent id="s"/><complexGateway id="g"><incoming>1</incoming></complexGateway>
+            <task id="a"/><task id="b"/>{_flows("s>g g>a g>b")}""")
+        assert verified(model).sound
+
     def test_each_process_of_a_file_is_a_model(self) -> None:
         one = '<startEvent id="s"/><task id="t"/><sequenceFlow id="f" sourceRef="s" targetRef="t"/>'
         models = read(
@@ -247,13 +378,13 @@ class TestBpmn:
             ("<sequenceFlow id='f' sourceRef='a' targetRef='b'/>", "its sourceRef 'a' is no"),
             (
                 "<subProcess id='s' triggeredByEvent='true'/>",
-                "an event subprocess is not read",
+                "an event subprocess begins with one start event",
+            ),
+            (
+                "<complexGateway id='x'><incoming>a</incoming><incoming/></complexGateway>",
+                "a complex gateway",
             ),
             ("<boundaryEvent id='b' attachedToRef='t'/>", "it is attached to 't'"),
-            (
-                "<endEvent id='e'><compensateEventDefinition/></endEvent>",
-                "compensation is not read",
-            ),
         ],
     )
     def test_what_is_not_read_is_refused_with_its_place(self, inside: str, told: str) -> None:
@@ -292,6 +423,15 @@ def _bpmn(inside: str) -> Model:
         "</b:definitions>".encode()
     )
     return model
+
+
+def _flows(arcs: str) -> str:
+    """Sequence flows written as `source>target`."""
+    pairs = [arc.split(">") for arc in arcs.split()]
+    return "".join(
+        f'<sequenceFlow id="{source}_{target}" sourceRef="{source}" targetRef="{target}"/>'
+        for source, target in pairs
+    )
 
 
 def _gateways(split: str, join: str) -> str:

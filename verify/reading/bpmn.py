@@ -1,10 +1,12 @@
 """BPMN 2.0: the control flow of a process as a graph. `processes.py` makes it a net.
 
-Read are activities of all kinds (a called process counts as one activity), embedded subprocesses,
-exclusive, parallel, inclusive and event-based gateways, start, end, intermediate and boundary
-events, terminate, error and link events, conditional and default flows. Data, lanes, messages
-between pools, notes and diagrams are passed over: each process is looked at alone, a message comes
-at some time. What would change the flow and is not read is refused, with its name and line.
+Read are activities of all kinds (a called process counts as one activity), embedded, event and
+transaction subprocesses, exclusive, parallel, inclusive and event-based gateways, start, end,
+intermediate and boundary events, terminate, error, cancel and link events, conditional and default
+flows. A subprocess with nothing in it is an activity, as in a diagram where it is collapsed. Data,
+lanes, messages between pools, notes and diagrams are passed over: each process is looked at alone,
+a message comes at some time; so is what compensation does, which goes on when it has been done.
+What would change the flow and is not read is refused, with its name and line.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _KINDS: Final[dict[str, Kind]] = {
         "activity",
     ),
     "subProcess": "scope",
+    "transaction": "scope",
     "exclusiveGateway": "exclusive",
     "eventBasedGateway": "exclusive",
     "parallelGateway": "parallel",
@@ -47,12 +50,6 @@ _KINDS: Final[dict[str, Kind]] = {
 _REFUSED: Final = {
     "complexGateway": "a complex gateway says in words when it goes on",
     "adHocSubProcess": "an ad-hoc subprocess has no order",
-    "transaction": "transactions are not read; say `subProcess` and look at its errors",
-}
-
-_REFUSED_EVENTS: Final = {
-    "compensateEventDefinition": "compensation is not read",
-    "cancelEventDefinition": "cancel events belong to transactions, which are not read",
 }
 
 
@@ -82,6 +79,7 @@ class Node:
     several: bool = False  # several instances
     attached: str | None = None  # of a boundary event: to what
     interrupts: bool = True
+    of_event: bool = False  # a subprocess that no flow leads to, but an event of its own
     event: str = ""  # terminate, error, link …
     key: str = ""  # of a link its name, of an error its code
 
@@ -114,14 +112,16 @@ def read_processes(root: Element) -> list[Process]:
 def _process(element: Element) -> Process:
     nodes: dict[str, Node] = {}
     for each in element.children:
-        if each.tag in _REFUSED:
+        if each.tag in _REFUSED and not _splits(each):
             raise each.wrong(_REFUSED[each.tag])
-        if each.tag in _KINDS:
+        if (each.tag in _KINDS or each.tag in _REFUSED) and not _compensates(each):
             if each.id in nodes:
                 raise each.wrong("another element has this id")
             nodes[each.id] = _node(each)
     flows = [_flow(each, nodes) for each in element.all("sequenceFlow")]
-    for each in element.all(*_KINDS):
+    for each in element.all(*_KINDS, *_REFUSED):
+        if each.id not in nodes:
+            continue
         default = nodes[each.id].default
         if default is not None and default not in (f.id for f in nodes[each.id].outgoing):
             raise each.wrong(f"its default flow {default!r} does not leave it")
@@ -134,32 +134,51 @@ def _process(element: Element) -> Process:
 
 def _node(element: Element) -> Node:
     said = element.attributes
-    if said.get("triggeredByEvent") == "true":
-        raise element.wrong("an event subprocess is not read; a boundary event can say the same")
-    if said.get("isForCompensation") == "true":
-        raise element.wrong("compensation is not read")
     event, key = _event(element)
     label = " ".join(said.get("name", "").split()) or element.id
+    kind = _KINDS.get(element.tag, "inclusive")
+    inner = _process(element) if kind == "scope" else None
+    of_event = said.get("triggeredByEvent") == "true"
+    interrupts = said.get("cancelActivity", "true") != "false"
+    if of_event and inner is not None:
+        starts = [each for each in inner.nodes.values() if each.kind == "start"]
+        if len(starts) != 1:
+            raise element.wrong("an event subprocess begins with one start event")
+        event, key, interrupts = starts[0].event, starts[0].key, starts[0].interrupts
+    elif inner is not None and not inner.nodes:
+        kind, inner = "activity", None
     return Node(
         id=element.id,
         label=label,
-        kind=_KINDS[element.tag],
+        kind=kind,
         tag=element.tag,
         default=said.get("default"),
-        inner=_process(element) if element.tag == "subProcess" else None,
+        inner=inner,
+        of_event=of_event,
         repeats=element.first("standardLoopCharacteristics") is not None,
         several=element.first("multiInstanceLoopCharacteristics") is not None,
         attached=said.get("attachedToRef") if element.tag == "boundaryEvent" else None,
-        interrupts=said.get("cancelActivity", "true") != "false",
+        interrupts=interrupts and said.get("isInterrupting", "true") != "false",
         event=event,
         key=key,
     )
 
 
+def _splits(element: Element) -> bool:
+    """A complex gateway that only splits takes some ways, as an inclusive one does."""
+    return element.tag == "complexGateway" and len(list(element.all("incoming"))) == 1
+
+
+def _compensates(element: Element) -> bool:
+    """What only compensation leads to: it is no part of the flow."""
+    if element.attributes.get("isForCompensation") == "true":
+        return True
+    event, _ = _event(element)
+    return event == "compensate" and element.tag == "boundaryEvent"
+
+
 def _event(element: Element) -> tuple[str, str]:
     for each in element.children:
-        if each.tag in _REFUSED_EVENTS:
-            raise element.wrong(_REFUSED_EVENTS[each.tag])
         if each.tag.endswith("EventDefinition"):
             kind = each.tag.removesuffix("EventDefinition")
             name = "name" if kind == "link" else "errorRef"

@@ -12,7 +12,7 @@ __all__ = ["Model", "Unreadable", "read"]
 
 
 def read(content: bytes) -> list[Model]:
-    """The models of a file: one of PNML, of BPMN one for each process.
+    """The models of a file: of PNML one for each net, of BPMN one for each process.
 
     Raises:
         Unreadable: it is neither, or says what is not read; names the element and its line.
@@ -20,7 +20,7 @@ def read(content: bytes) -> list[Model]:
     root = parse(content)
     match root.tag:
         case "pnml":
-            return [read_pnml(root)]
+            return read_pnml(root)
         case "definitions":
             return [net_of(process) for process in read_processes(root)]
     raise root.wrong("neither PNML's <pnml> nor BPMN's <definitions>")

@@ -1,9 +1,9 @@
 """PNML: place/transition nets as ISO/IEC 15909-2 writes them down.
 
 Read are places with `initialMarking`, transitions, arcs with `inscription`, pages within pages and
-references to nodes of other pages, from the first `net` of a file; graphics and tools' own
-additions are passed over. Refused are coloured and timed nets, and arcs that are neither given nor
-`normal`.
+references to nodes of other pages, from each `net` of a file; graphics and tools' own additions are
+passed over. Of tools' own arcs the inhibiting, resetting and reading ones are known, written as
+`type` or `arctype`. Refused are coloured and timed nets, other arcs, and places with a capacity.
 
 Where the net ends is taken from `finalmarkings`, which tools of process mining write; else from a
 place that is the only one from which nothing leads on, if it is a workflow net: one place at which
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from heliostat.verify.nets.net import TOKENS_MAX, NetBuilder
 from heliostat.verify.nets.translation import Translation
@@ -23,15 +24,19 @@ from heliostat.verify.reading.models import Model, end_at
 from heliostat.verify.reading.xml import Element
 
 
-def read_pnml(root: Element) -> Model:
-    """The first net of a file.
+def read_pnml(root: Element) -> list[Model]:
+    """The nets of a file.
 
     Raises:
-        Unreadable: it is no place/transition net.
+        Unreadable: there is none, or one is no place/transition net.
     """
-    net = next(root.all("net"), None) if root.tag == "pnml" else None
-    if net is None:
+    nets = list(root.all("net")) if root.tag == "pnml" else []
+    if not nets:
         raise root.wrong("a PNML file is a <pnml> with a <net>")
+    return [_model(net) for net in nets]
+
+
+def _model(net: Element) -> Model:
     kind = net.attributes.get("type", "")
     if any(word in kind.lower() for word in ("symmetricnet", "highlevel", "hlpn", "hlcore")):
         raise net.wrong(f"it is a net of type {kind!r}; place/transition nets can be read")
@@ -47,6 +52,8 @@ class _Reader:
         self._references: dict[str, Element] = {}
         self._inputs: dict[str, list[tuple[int, int]]] = {}
         self._outputs: dict[str, list[tuple[int, int]]] = {}
+        self._inhibitors: dict[str, list[int]] = {}
+        self._resets: dict[str, list[int]] = {}
         self._tokens: dict[int, int] = {}
 
     def model(self) -> Model:
@@ -71,7 +78,15 @@ class _Reader:
             takes, puts = self._inputs.get(id, []), self._outputs.get(id, [])
             if not takes:  # it may happen at any time, but not after the end
                 takes, puts = [(going, 1)], [*puts, (going, 1)]
-            self._builder.transition(label, takes, puts, step=label, act="completes")
+            self._builder.transition(
+                label,
+                takes,
+                puts,
+                inhibitors=self._inhibitors.get(id, []),
+                drains=[(place, ()) for place in dict.fromkeys(self._resets.get(id, []))],
+                step=label,
+                act="completes",
+            )
         for place, count in self._tokens.items():
             self._builder.mark([place] * count)
         return Model(
@@ -94,6 +109,10 @@ class _Reader:
         if each.id in self._places:
             raise each.wrong("another place has this id")
         self._places[each.id] = self._builder.place(each.id, _text(each, "name") or each.id)
+        if _number(each, "capacity", 0):  # 0 is how tools write that there is none
+            raise each.wrong(
+                "it has a capacity; say it by a place of its own that holds what is left"
+            )
         tokens = _number(each, "initialMarking", 0)
         if tokens > TOKENS_MAX:
             raise each.wrong(f"it holds {tokens} tokens; up to {TOKENS_MAX} can be counted")
@@ -101,20 +120,34 @@ class _Reader:
             self._tokens[self._places[each.id]] = tokens
 
     def _arc(self, each: Element) -> None:
-        kind = each.first("type")
-        said = None if kind is None else kind.attributes.get("value") or _text(each, "type")
-        if said not in (None, "", "normal"):
-            raise each.wrong(f"an arc of type {said!r} is none of a place/transition net")
         weight = _number(each, "inscription", 1)
         if weight < 1:
             raise each.wrong("its inscription must be a number from 1")
         source, target = (self._node(each, end) for end in ("source", "target"))
-        if source in self._places and target in self._transitions:
+        kind = _arc_kind(each)
+        if kind != "normal":
+            self._special_arc(each, kind, weight, source, target)
+        elif source in self._places and target in self._transitions:
             self._inputs.setdefault(target, []).append((self._places[source], weight))
         elif source in self._transitions and target in self._places:
             self._outputs.setdefault(source, []).append((self._places[target], weight))
         else:
             raise each.wrong("an arc leads from a place to a transition or from one to a place")
+
+    def _special_arc(self, each: Element, kind: str, weight: int, source: str, target: str) -> None:
+        if source not in self._places or target not in self._transitions:
+            raise each.wrong(f"an arc of type {kind!r} leads from a place to a transition")
+        place = self._places[source]
+        match kind:
+            case "inhibitor" if weight == 1:
+                self._inhibitors.setdefault(target, []).append(place)
+            case "inhibitor":
+                raise each.wrong("an inhibitor of more than one token is not read")
+            case "reset":
+                self._resets.setdefault(target, []).append(place)
+            case _:
+                self._inputs.setdefault(target, []).append((place, weight))
+                self._outputs.setdefault(target, []).append((place, weight))
 
     def _node(self, arc: Element, end: str) -> str:
         id = arc.attributes.get(end, "")
@@ -143,6 +176,7 @@ class _Reader:
             return found
         fed = {place for arcs in self._outputs.values() for place, _ in arcs}
         left = {place for arcs in self._inputs.values() for place, _ in arcs}
+        left |= {place for places in self._resets.values() for place in places}
         sources = [place for place in self._places.values() if place not in fed]
         sinks = [place for place in self._places.values() if place not in left]
         if len(sources) != 1 or len(sinks) != 1 or sources == sinks:
@@ -158,6 +192,26 @@ def _nodes(net: Element) -> Iterator[Element]:
             yield from _nodes(each)
         else:
             yield each
+
+
+_ARC_KINDS: Final = {
+    **dict.fromkeys(("", "normal", "arc"), "normal"),
+    **dict.fromkeys(("inhibitor", "inhibitorarc"), "inhibitor"),
+    **dict.fromkeys(("reset", "resetarc"), "reset"),
+    **dict.fromkeys(("read", "readarc", "test", "testarc"), "read"),
+}
+
+
+def _arc_kind(arc: Element) -> str:
+    """Its type, as tools write it: an attribute or a text of `type` or `arctype`."""
+    for tag in ("type", "arctype"):
+        child = arc.first(tag)
+        if child is not None:
+            said = child.attributes.get("value") or _text_of(child)
+            if said.lower() not in _ARC_KINDS:
+                raise arc.wrong(f"an arc of type {said!r} is none of a place/transition net")
+            return _ARC_KINDS[said.lower()]
+    return "normal"
 
 
 def _text_of(each: Element) -> str:

@@ -3,7 +3,8 @@
 Each sequence flow is a place, and so is an activity under way. An exclusive gateway takes one way,
 a parallel one waits for all and takes all, an inclusive one takes any that are not none. Where
 several flows lead into anything else, each token of theirs is one start of it. A process ends when
-no token is left; a subprocess then too, and its token goes on.
+no token is left; a subprocess then too, and its token goes on. An event subprocess may begin at any
+time while what it lies in is open, once; one that interrupts empties the rest first.
 
 An inclusive gateway that joins goes on as ISO/IEC 19510 (13.4.3) says: with a token on some of its
 flows, when no token elsewhere could still come to one of the empty ones, but for those that could
@@ -42,7 +43,9 @@ def net_of(process: Process) -> Model:
     return Model(
         name=process.name,
         translation=_translated(process, None),
-        steps=tuple(each.label for each in nodes if not each.tag.endswith("Gateway")),
+        steps=tuple(
+            each.label for each in nodes if not (each.of_event or each.tag.endswith("Gateway"))
+        ),
         ends=True,
         alarmed={alarm: _translated(process, alarm) for alarm in ALARMS},
     )
@@ -54,7 +57,7 @@ def _translated(process: Process, alarm: Alarm | None) -> Translation:
     scope.add()
     for add in draft.late:
         add()
-    draft.builder.mark([scope.begin])
+    draft.builder.mark([scope.begin, *([] if draft.open_root is None else [draft.open_root])])
     return Translation(
         net=draft.builder.net(),
         abstractions=tuple(draft.abstractions),
@@ -70,6 +73,7 @@ class _Draft:
     alarm: Alarm | None
     alarms: dict[int, str] = field(default_factory=dict)
     abstractions: list[Abstraction] = field(default_factory=list)
+    open_root: int | None = None  # of a process that events begin something in
     late: list[Callable[[], None]] = field(default_factory=list)
     """What empties scopes is added when all their places are there."""
 
@@ -89,6 +93,8 @@ class _Scope:
         self._own: dict[str, list[int]] = {id: [] for id in process.nodes}
         self.begin = self._builder.place(f"begin_{process.id}", f"{process.name} begins")
         self.members: list[int] = [self.begin]
+        self._open: int | None = None  # holds a token while anything is in it
+        self._on_event: list[tuple[Node, _Scope]] = []
         self._flows: dict[int, int] = {}
         for flow in process.flows:
             self._flows[id(flow)] = self._flow_place(flow)
@@ -102,6 +108,7 @@ class _Scope:
 
     def add(self) -> None:
         """Add all places and net transitions of the scope."""
+        self._add_events()
         started = [node for node in self._process.nodes.values() if node.kind == "start"]
         for node in started:
             self._transition("start", node, [(self.begin, 1)], self._puts(node.outgoing))
@@ -114,14 +121,65 @@ class _Scope:
             puts = [(place, 1) for place in self._first.values()]
             self._builder.transition(f"start_{self._process.id}", [(self.begin, 1)], puts)
         for node in self._process.nodes.values():
-            if node.kind != "start" and node.attached is None:
+            if node.kind != "start" and node.attached is None and not node.of_event:
                 self._node(node)
         for node, puts in self._joins:
             self._join(node, puts)
 
     def _begins(self, node: Node) -> bool:
         link = node.event == "link" and node.tag == "intermediateCatchEvent"
-        return not node.incoming and node.attached is None and not link
+        return not (node.incoming or node.attached or node.of_event or link)
+
+    def _add_events(self) -> None:
+        """The event subprocesses of the scope."""
+        nodes = [node for node in self._process.nodes.values() if node.of_event]
+        if not nodes:
+            return
+        if self._outer is None:
+            self._open = self._builder.place(f"open_{self._process.id}", self._process.name)
+            self._draft.open_root = self._open
+            self._draft.late.append(self._close_root)
+        else:
+            around, holder = self._outer
+            [self._open] = around.at(holder)
+        for node in nodes:
+            assert node.inner is not None
+            inner = _Scope(self._draft, node.inner, outer=(self, node))
+            self._own[node.id] = [self._open]
+            self._on_event.append((node, inner))
+            self._draft.late.append(partial(self._trigger, node, inner))
+            inner.add()
+            self.members += inner.members
+
+    def at(self, node: Node) -> list[int]:
+        """The place that holds a token while a subprocess is open."""
+        return self._own[node.id][:1]
+
+    def _close_root(self) -> None:
+        assert self._open is not None
+        self._builder.transition(
+            f"close_{self._process.id}", [(self._open, 1)], inhibitors=self.members
+        )
+
+    def _trigger(self, node: Node, inner: _Scope) -> None:
+        assert self._open is not None
+        armed = self._builder.place(f"armed_{node.id}", node.label, role="auxiliary", tokens=1)
+        self._draft.abstractions.append(
+            Abstraction(kind="event subprocess", step=node.label, text="begins at most once")
+        )
+        self._builder.transition(
+            f"event_{node.label}",
+            [(self._open, 1), (armed, 1)],
+            [(self._open, 1), (inner.begin, 1)],
+            drains=[(place, ()) for place in self._rest(node, inner)],
+            step=node.label,
+            outside=node.event != "error",
+        )
+
+    def _rest(self, node: Node, inner: _Scope) -> list[int]:
+        """What an event subprocess empties where it interrupts."""
+        own = {*inner.members}
+        return [place for place in self.members if place not in own] if node.interrupts else []
 
     # -- places
 
@@ -220,8 +278,11 @@ class _Scope:
         if node.event == "terminate" and node.kind == "end":
             end = partial(self._transition, "terminate", node, takes, [], drains=self.members)
             self._draft.late.append(end)
-        elif node.event == "error" and node.kind == "end":
-            self._draft.late.append(partial(self._fail, node, takes))
+        elif node.event in ("error", "cancel") and node.kind == "end":
+            # a failure is not explored: that the event is reached is seen before it
+            at = self._place(f"step_{node.id}", node)
+            self._transition("begin", node, takes, [(at, 1)], silent=True)
+            self._draft.late.append(partial(self._fail, node, [(at, 1)]))
         elif node.event == "link" and node.tag == "intermediateThrowEvent":
             self._transition("jump", node, takes, [(self._links[node.key], 1)])
         elif self._outer is None and self._draft.alarm == "proper completion":
@@ -233,12 +294,20 @@ class _Scope:
             self._transition("end", node, takes, [], silent=silent)
 
     def _fail(self, node: Node, takes: Arcs) -> None:
-        """An error leaves each subprocess until one has an event for it; else it ends all."""
+        """An error or a cancelled transaction leaves each subprocess until one has an event for it;
+        else it ends all."""
         scope: _Scope = self
-        while scope._outer is not None:
+        while True:
+            for each, inner in scope._on_event:
+                if each.event == node.event and each.key in ("", node.key):
+                    rest = scope._rest(each, inner)
+                    self._transition("error", node, takes, [(inner.begin, 1)], drains=rest)
+                    return
+            if scope._outer is None:
+                break
             around, holder = scope._outer
             for each in around.boundary(holder):
-                if each.event == "error" and each.key in ("", node.key):
+                if each.event == node.event and each.key in ("", node.key):
                     self._transition(
                         "error",
                         node,

@@ -82,7 +82,9 @@ def parse(content: bytes) -> Element:
     roots: list[Element] = []
 
     def begin(name: str, attributes: dict[str, str]) -> None:
-        plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
+        plain = {key: value for key, value in attributes.items() if " " not in key}
+        for key, value in attributes.items():  # a vendor's `x:id` is no `id`, where there is one
+            plain.setdefault(key.rpartition(" ")[2], value)
         element = Element(name.rpartition(" ")[2], plain, parser.CurrentLineNumber)
         (path[-1].children if path else roots).append(element)
         path.append(element)
