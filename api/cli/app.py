@@ -17,6 +17,7 @@ from typing import Final
 import click
 
 from heliostat import __version__
+from heliostat.api.cli.cases import cases
 from heliostat.api.cli.completion import completion
 from heliostat.api.cli.demo import demo
 from heliostat.api.cli.deployment import down, node, scale, status, up
@@ -95,6 +96,7 @@ for command in (
     task,
     event,
     simulate,
+    cases,
     verify,
     import_,
     schema,

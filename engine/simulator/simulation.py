@@ -19,6 +19,7 @@ from heliostat.engine.simulator.execution import SimulatedExecution
 from heliostat.engine.simulator.faults import QUIET, Faults, HostFault
 from heliostat.engine.simulator.outcomes import Functions, Script
 from heliostat.engine.simulator.story import tell
+from heliostat.engine.simulator.tracing import trace
 from heliostat.engine.simulator.world import (
     EPOCH_MS,
     TURNS_MAX,
@@ -78,6 +79,11 @@ class SimulationResult(Struct, kw_only=True):
     def story(self) -> str:
         """The history, readable: a line for each thing that happened, indented by scope."""
         return tell(self)
+
+    @property
+    def trace(self) -> list[str]:
+        """The visits that ended, in order: `a` completed, `a!` failed, `a?` was skipped."""
+        return trace(self.plan, self.events)
 
     def __repr__(self) -> str:
         """How it ended; all else is long, and asked for by name."""

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.simulator import STORMY, Simulation
+from heliostat.verify.reference import Told, Undetermined, interpret
 from tests.simulation.choices import Drawn
 from tests.simulation.definitions import CHILD, Limits, parsed, random_definition, random_input
-from tests.simulation.reference import Told, Undetermined, interpret
 from tests.simulation.worlds import (
     CHILD_PLAN,
     happenings,

@@ -17,8 +17,8 @@ from heliostat.engine.simulator import (
     SimulationFailure,
     SimulationResult,
 )
+from heliostat.verify.reference import Undetermined, interpret
 from tests.simulation.definitions import Limits
-from tests.simulation.reference import Undetermined, interpret
 from tests.simulation.seeds import are_usual, replay_hint, replayed, seeds
 from tests.simulation.worlds import World, result_of
 

@@ -36,6 +36,7 @@ from heliostat.engine.simulator import (
     SimulationResult,
 )
 from heliostat.engine.values import Reference
+from heliostat.verify.reference import Told
 from tests.simulation.choices import Choices, Seeded
 from tests.simulation.definitions import (
     CHILD,
@@ -47,7 +48,6 @@ from tests.simulation.definitions import (
     random_definition,
     random_input,
 )
-from tests.simulation.reference import Told
 
 DEFINITIONS_TRIED = 200
 """Draws until the checks accept one; most do."""

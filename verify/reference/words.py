@@ -16,7 +16,7 @@ from heliostat.engine.expressions import (
 from heliostat.engine.simulator import (
     Call,
 )
-from tests.simulation.ticks import Cancelled, Task, wait
+from heliostat.verify.reference.ticks import Cancelled, Task, wait
 
 STEPS_MAX = 40_000
 LOSSES_MAX = 3
@@ -44,9 +44,9 @@ class Undetermined(Exception):
 class Failing(Exception):
     """A step, a scope or an execution fails."""
 
-    def __init__(self, type: str, mro: Sequence[str] = ()) -> None:
+    def __init__(self, type: str, mro: Sequence[str] = (), message: str = "") -> None:
         super().__init__(type)
-        self.type, self.mro = type, tuple(mro)
+        self.type, self.mro, self.message = type, tuple(mro), message
         self.behind_output = False
         self.asked = False  # its step's clauses were asked for the item
         self.of_item = False
@@ -59,7 +59,8 @@ class Failing(Exception):
 
     @property
     def view(self) -> dict[str, Any]:
-        return {"type": self.type}
+        view: dict[str, Any] = {"type": self.type, "message": self.message}
+        return view | ({"bases": list(self.mro)} if self.mro else {})
 
 
 @dataclass
@@ -95,6 +96,7 @@ class Ended:
     output: Any  # of a failed one: the type of its failure
     elapsed_ms: int
     calls: dict[str, int]  # attempts by step, those that were lost included
+    trace: tuple[str, ...] = ()  # visits that ended: `a` completed, `a!` failed, `a?` was skipped
 
 
 @dataclass(eq=False)
@@ -117,6 +119,8 @@ class Told:
 
 
 class Lost(Exception):
+    """A runner ended; `counted` if that was the attempt's own fault."""
+
     def __init__(self, *, counted: bool) -> None:
         super().__init__(counted)
         self.counted = counted
@@ -141,22 +145,30 @@ async def drained(tasks: list[Task]) -> None:
 
 def copy_of(failing: Failing, *, behind: bool | None = None) -> Failing:
     """The same error, seen from the step around."""
-    again = Failing(failing.type, failing.mro)
+    again = Failing(failing.type, failing.mro, failing.message)
     again.behind_output = failing.behind_output if behind is None else behind
     return again
 
 
+def without_value(error: ExpressionError) -> Failing:
+    """What fails with an expression that has no value; a strict one as Python would."""
+    return Failing(error.type, error.raised, str(error))
+
+
 def failed_as(said: dict[str, Any], context: EvaluationContext) -> Failing:
+    """The failure that `fail` of a decision or a clause makes."""
     try:
-        failing = Failing(str(data_of(said["fail"]["type"], context)))
-        data_of(said["fail"]["message"], context)
-    except ExpressionError:
-        failing = Failing("ExpressionError")
+        said_type, message = (data_of(said["fail"][key], context) for key in ("type", "message"))
+        bases = data_of(said["fail"].get("bases"), context) or ()
+        failing = Failing(str(said_type), bases, str(message))
+    except ExpressionError as error:
+        failing = without_value(error)
     failing.asked = "type" not in said or said["type"] != "decision"
     return failing
 
 
 def ways_of(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """The clauses of `next`."""
     ways = step.get("next", [])
     return [{"to": ways}] if isinstance(ways, str) else list(ways)
 
@@ -180,8 +192,10 @@ def awaited_in(tree: dict[str, Any]) -> set[str]:
 
 
 def data_of(value: Any, context: EvaluationContext) -> Any:
+    """The value of a data field as it is written."""
     return parse_data(value).evaluate(context)
 
 
 def holds(source: str, context: EvaluationContext) -> bool:
+    """Whether a condition is true."""
     return parse_expression(source).test(context)

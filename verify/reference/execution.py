@@ -17,8 +17,9 @@ from heliostat.engine.expressions import (
 from heliostat.engine.simulator import (
     EPOCH_MS,
 )
-from tests.simulation.reference.scopes import Scope
-from tests.simulation.reference.words import (
+from heliostat.verify.reference.scopes import Scope
+from heliostat.verify.reference.ticks import Cancelled, Future, Loop, Task, wait
+from heliostat.verify.reference.words import (
     NEVER,
     Event,
     Failing,
@@ -29,12 +30,13 @@ from tests.simulation.reference.words import (
     copy_of,
     data_of,
     drained,
+    failed_as,
     holds,
+    without_value,
 )
-from tests.simulation.ticks import Cancelled, Future, Loop, Task, wait
 
 if TYPE_CHECKING:
-    from tests.simulation.reference.waits import OpenWait
+    from heliostat.verify.reference.waits import OpenWait
 
 
 class Run:
@@ -44,6 +46,7 @@ class Run:
         self.loop, self.tree, self.input, self.outcomes = loop, tree, input, outcomes
         self.id = "sim"
         self.calls: dict[str, int] = {}
+        self.trace: list[str] = []
         self.permits: dict[str, int] = dict(tree.get("semaphores", {}))
         self.queue: list[tuple[dict[str, int], Future]] = []
         self.waits: list[OpenWait] = []
@@ -82,8 +85,8 @@ class Run:
             for name, value in self.tree.get("vars", {}).items():
                 frame.vars[name] = data_of(value, self.context(frame))
             due = self.instant(self.tree["deadline"], frame) if "deadline" in self.tree else None
-        except ExpressionError:
-            return self._recovered(Failing("ExpressionError"))
+        except ExpressionError as error:
+            return self._recovered(without_value(error))
         scope = self.scope = Scope(self, self.tree, frame)
         try:
             return await self.bounded(scope.run(), due, lambda: scope.over.done)
@@ -108,9 +111,9 @@ class Run:
         try:
             if "output" in clause:
                 return at_rest(data_of(clause["output"], context))
-            raise Failing(data_of(clause["fail"]["type"], context))
-        except ExpressionError:
-            raise Failing("ExpressionError") from None
+            raise failed_as(clause, context)
+        except ExpressionError as error:
+            raise without_value(error) from None
 
     # -- from outside
 
@@ -214,7 +217,8 @@ class Run:
             if each.is_item:
                 item = each
         nearest = next((each for each in frame.outwards() if each.is_item), item)
-        execution = {"id": self.id}
+        began = Instant(EPOCH_MS)
+        execution = {"id": self.id, "started_at": began, "tags": {}, "metadata": {}}
         given = {"vars": variables, "steps": steps, "input": self.input, "execution": execution}
         given.update(more)
         if nearest is not None:

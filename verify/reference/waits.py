@@ -11,16 +11,17 @@ from heliostat.engine.expressions import (
 from heliostat.engine.simulator import (
     Arrives,
 )
-from tests.simulation.reference.words import (
+from heliostat.verify.reference.ticks import Future, wait
+from heliostat.verify.reference.words import (
     Failing,
     Frame,
     Undetermined,
     holds,
+    without_value,
 )
-from tests.simulation.ticks import Future, wait
 
 if TYPE_CHECKING:
-    from tests.simulation.reference.visits import Visit
+    from heliostat.verify.reference.visits import Visit
 
 
 class OpenWait:
@@ -83,8 +84,8 @@ class OpenWait:
             try:
                 if "where" in way and not holds(way["where"], context):
                     continue
-            except ExpressionError:
-                self._failing = Failing("ExpressionError")
+            except ExpressionError as error:
+                self._failing = without_value(error)
             label = way.get("name", name)
             self._came.set({"name": label, "data": data, "at": format_instant(at_ms)})
             return True

@@ -9,8 +9,9 @@ from heliostat.engine.expressions import (
     StepResult,
     at_rest,
 )
-from tests.simulation.reference.visits import Visit
-from tests.simulation.reference.words import (
+from heliostat.verify.reference.ticks import Cancelled, Future, Task, wait
+from heliostat.verify.reference.visits import Visit
+from heliostat.verify.reference.words import (
     Failing,
     Frame,
     copy_of,
@@ -18,11 +19,11 @@ from tests.simulation.reference.words import (
     drained,
     targets_of,
     ways_of,
+    without_value,
 )
-from tests.simulation.ticks import Cancelled, Future, Task, wait
 
 if TYPE_CHECKING:
-    from tests.simulation.reference.execution import Run
+    from heliostat.verify.reference.execution import Run
 
 
 class Scope:
@@ -69,8 +70,8 @@ class Scope:
             raise copy_of(self.failing, behind=False)  # of a step, not of this scope's output
         try:
             return at_rest(self._output())
-        except ExpressionError:
-            failing = Failing("ExpressionError")
+        except ExpressionError as error:
+            failing = without_value(error)
             failing.behind_output = True
             raise failing from None
 
@@ -272,6 +273,7 @@ class Scope:
         self.begun.add(id)
         self.visits[id] = self.visits.get(id, 0) + 1
         self.frame.results[id] = StepResult(status="Skipped")
+        self.run_.trace.append(f"{id}?")
         self._settle(id, "Skipped")
 
     # -- cancelling a region

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from heliostat.engine.builtin import NEVER_RETRIED
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.expressions import (
     EvaluationContext,
@@ -23,8 +24,9 @@ from heliostat.engine.simulator import (
     Raises,
     Returns,
 )
-from tests.simulation.reference.waits import OpenWait
-from tests.simulation.reference.words import (
+from heliostat.verify.reference.ticks import Cancelled, Future, Task, wait
+from heliostat.verify.reference.waits import OpenWait
+from heliostat.verify.reference.words import (
     ATTEMPTS,
     GRACE_MS,
     LOSSES_MAX,
@@ -40,11 +42,11 @@ from tests.simulation.reference.words import (
     failed_as,
     holds,
     ways_of,
+    without_value,
 )
-from tests.simulation.ticks import Cancelled, Future, Task, wait
 
 if TYPE_CHECKING:
-    from tests.simulation.reference.scopes import Scope
+    from heliostat.verify.reference.scopes import Scope
 
 
 class Visit:
@@ -67,14 +69,18 @@ class Visit:
             output = await self._all()
             if output is SKIPPED:
                 results[step["id"]] = StepResult(status="Skipped")
-                return "Skipped", self._route(None)
+                targets = self._route(None)
+                self.world.trace.append(f"{step['id']}?")
+                return "Skipped", targets
             result = StepResult(
                 status="Completed", output=output, items=self.items, finished=self.finished
             )
             if step.get("cancels"):
                 self.withdrawn_steps = await self.scope.cancel_region(step["cancels"])
             results[step["id"]] = result
-            return "Completed", self._completed(output)
+            targets = self._completed(output)
+            self.world.trace.append(step["id"])
+            return "Completed", targets
         except Failing as failing:
             late = (
                 results[step["id"]].output
@@ -84,6 +90,7 @@ class Visit:
             results[step["id"]] = StepResult(
                 status="Failed", error=failing.view, output=late, items=self.items
             )
+            self.world.trace.append(f"{step['id']}!")
             raise await self._clauses(failing) from None
         except Cancelled as cancelled:
             results[step["id"]] = StepResult(
@@ -98,8 +105,8 @@ class Visit:
         clauses = self.step.get("on_error", [])
         try:
             clause = self.world.clause(clauses, failing, self.frame)
-        except ExpressionError:
-            return Failing("ExpressionError")
+        except ExpressionError as error:
+            return without_value(error)
         if clause is None:
             return failing
         if "next" in clause:
@@ -123,8 +130,8 @@ class Visit:
                 values = parse_expression(step["foreach"]).evaluate(world.context(frame))
                 if not isinstance(values, list):
                     raise Failing("ExpressionError")
-        except ExpressionError:
-            return await self._handled(Failing("ExpressionError"), frame)
+        except ExpressionError as error:
+            return await self._handled(without_value(error), frame)
         except Failing as failing:
             return await self._handled(failing, frame)
         work = self._foreach(values or []) if "foreach" in step else self._once(frame)
@@ -160,11 +167,11 @@ class Visit:
                     each["name"],
                     at_rest(data_of(each["data"], after)),
                 )
-                for each in step.get("signal", [])
+                for each in (step.get("signal", []) if step.get("type") != "wait" else ())
             ]
             targets = self._targets(after)
-        except ExpressionError:
-            failing = Failing("ExpressionError")
+        except ExpressionError as error:
+            failing = without_value(error)
             failing.behind_output = True
             raise failing from None
         for name, value in changed.items():
@@ -180,8 +187,8 @@ class Visit:
     def _route(self, output: Any) -> list[str]:
         try:
             return self._targets(self.world.context(self.frame, output=output))
-        except ExpressionError:
-            failing = Failing("ExpressionError")
+        except ExpressionError as error:
+            failing = without_value(error)
             failing.behind_output = True
             raise failing from None
 
@@ -233,7 +240,7 @@ class Visit:
         """Items or branches, under a completion rule."""
         width = len(works)
         outputs: list[Any] = [None] * width
-        rows: list[dict[str, Any]] = [{"index": i, "status": "Canceled"} for i in range(width)]
+        rows = [_row(index, "Canceled") for index in range(width)]
         order: list[int] = []
         failed: Failing | None = None
         count_failed = 0
@@ -261,13 +268,13 @@ class Visit:
                     index = running.pop(task)
                     if isinstance(task.error, Failing):
                         failed, count_failed = task.error, count_failed + 1
-                        rows[index] = {"index": index, "status": "Failed"}
+                        rows[index] = _row(index, "Failed", error=task.error.view)
                     elif task.error is not None:
                         raise task.error
                     else:
                         outputs[index] = task.value
                         order.append(index)
-                        rows[index] = {"index": index, "status": "Completed"}
+                        rows[index] = _row(index, "Completed", output=task.value)
         except Cancelled:
             await drained(list(running))
             raise
@@ -303,8 +310,8 @@ class Visit:
                 field = "duration" if "duration" in step else "until"
                 due = world.instant(step[field], frame)
             opened = OpenWait(self, frame) if step.get("type") == "wait" else None
-        except ExpressionError:
-            return await self._handled(Failing("ExpressionError"), frame)
+        except ExpressionError as error:
+            return await self._handled(without_value(error), frame)
         try:
             return await self._tried(frame, value, due, opened)
         except Failing as failing:
@@ -320,8 +327,8 @@ class Visit:
             context = self.world.context(frame, error=failing.view)
             if clause is not None and "output" in clause:
                 return at_rest(data_of(clause["output"], context))
-        except ExpressionError:
-            failing, clause = Failing("ExpressionError"), None
+        except ExpressionError as error:
+            failing, clause = without_value(error), None
             failing.asked = True
             raise failing from None
         if clause is not None and "fail" in clause:
@@ -378,7 +385,7 @@ class Visit:
             return False
         if retry.get("on"):
             return bool(failing.names & set(retry["on"]))
-        return failing.type not in REPEATING
+        return failing.type not in REPEATING and failing.names.isdisjoint(NEVER_RETRIED)
 
     def _backoff(self, failures: int) -> int:
         retry = self.step.get("retry", {})
@@ -414,20 +421,20 @@ class Visit:
             raise failed_as(step, context)
         try:
             return at_rest(data_of(step["output"], context)) if "output" in step else None
-        except ExpressionError:
-            failing = Failing("ExpressionError")
+        except ExpressionError as error:
+            failing = without_value(error)
             failing.behind_output = True
             raise failing from None
 
     async def _inner(self, tree: dict[str, Any], frame: Frame) -> Any:
-        from tests.simulation.reference.scopes import Scope  # scopes hold visits, and these scopes
+        from heliostat.verify.reference.scopes import Scope  # scopes hold visits, and these scopes
 
         inside = Frame(outer=frame)
         try:
             for name, data in tree.get("vars", {}).items():
                 inside.vars[name] = at_rest(data_of(data, self.world.context(inside)))
-        except ExpressionError:
-            raise Failing("ExpressionError") from None
+        except ExpressionError as error:
+            raise without_value(error) from None
         try:
             scope = Scope(self.world, tree, inside)
             if tree is self.step and "foreach" not in tree:
@@ -478,7 +485,7 @@ class Visit:
             raise failing
         match outcome:
             case Raises():
-                raise Failing(outcome.type, outcome.mro)
+                raise Failing(outcome.type, outcome.mro, outcome.message)
             case LosesRunner():
                 raise Lost(counted=outcome.counted)
             case IsCanceled():
@@ -508,10 +515,17 @@ class Visit:
     async def _person(self, frame: Frame, value: Any) -> Any:
         told = self.world.outcomes(self.call(frame, value, 1))
         acts = told.acts if isinstance(told, Person) else ()
-        done = [act for act in acts if act.verb == "complete"]
+        done = [act for act in acts if act.verb in ("complete", "fail")]
         if not done:
             await wait(Future())
         act = min(done, key=lambda each: each.after_ms)
         await wait(until=self.world.loop.now + act.after_ms)
+        if act.verb == "fail":
+            raise Failing("TaskFailed", (), act.error)
         data = act.data if isinstance(act.data, dict) else {"data": act.data}
         return {**data, "completed_by": act.user}
+
+
+def _row(index: int, status: str, *, output: Any = None, error: Any = None) -> dict[str, Any]:
+    """An item as `$.steps.<id>.items` has it."""
+    return {"index": index, "status": status, "output": output, "error": error}

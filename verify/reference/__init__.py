@@ -16,9 +16,9 @@ from random import Random
 from typing import Any
 
 from heliostat.engine.simulator import EPOCH_MS
-from tests.simulation.reference.execution import Run
-from tests.simulation.reference.words import STEPS_MAX, Ended, Outcomes, Told, Undetermined
-from tests.simulation.ticks import Loop
+from heliostat.verify.reference.execution import Run
+from heliostat.verify.reference.ticks import Loop
+from heliostat.verify.reference.words import STEPS_MAX, Ended, Outcomes, Told, Undetermined
 
 __all__ = ["Ended", "Told", "Undetermined", "interpret"]
 
@@ -47,6 +47,6 @@ def interpret(
     if run.whole.error is not None:
         raise run.whole.error
     if not run.whole.done:
-        return Ended("going on", None, 0, run.calls)
+        return Ended("going on", None, 0, run.calls, tuple(run.trace))
     status, output = run.whole.value
-    return Ended(status, output, run.ended_ms - EPOCH_MS, run.calls)
+    return Ended(status, output, run.ended_ms - EPOCH_MS, run.calls, tuple(run.trace))

@@ -1,0 +1,220 @@
+"""What a case must come to, told by others than the kernel that runs it.
+
+The reference (`verify/reference`) reads the definition as it is written and says how the execution
+ends, with which output, and which visits end in which way. Where the order of things at one instant
+is free, any of its readings is right. What it does not know is named, and nothing is predicted.
+
+The net says nothing of data, and something of every construct: the history has to be a run of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from heliostat.engine.authoring.canonical import content
+from heliostat.engine.authoring.model import Definition
+from heliostat.engine.expressions import parse_duration
+from heliostat.engine.kernel.events import AttemptFailed, ExecutionEvent
+from heliostat.engine.plan.plan import Plan
+from heliostat.engine.simulator import Call, Script, SimulationResult
+from heliostat.engine.simulator.outcomes import Person, outcome_of, scripted
+from heliostat.engine.simulator.script import read_outcomes
+from heliostat.engine.status import ExecutionStatus
+from heliostat.engine.values import Json
+from heliostat.verify.cases.worlds import Told
+from heliostat.verify.nets.net import TooManyTokens
+from heliostat.verify.nets.replay import Disagreement, Replay
+from heliostat.verify.nets.translation import Translation, translate
+from heliostat.verify.reference import Ended, Undetermined, interpret
+from heliostat.verify.reference import Told as Happens
+
+READINGS: Final = (None, -1, *range(12))
+"""Orders of what happens at one instant that are tried until one agrees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """How a case ends."""
+
+    status: ExecutionStatus | str
+    """`waiting` where nothing can happen any more, and it has not ended."""
+    failure: str | None  # the type of the error
+    output: Json  # of what completed
+    trace: tuple[str, ...]  # visits as they ended: `a`, `a!`, `a?`
+
+    def differs(self, other: Expected) -> str:
+        """What is not the same, in words; the order of visits does not count."""
+        for name in ("status", "failure", "output"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                return f"{name} {theirs!r} in place of {mine!r}"
+        missing = _less(self.trace, other.trace)
+        more = _less(other.trace, self.trace)
+        if missing or more:
+            return "; ".join(
+                f"{what} {' '.join(each)}"
+                for what, each in (("without", missing), ("beside", more))
+                if each
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a case, and what others say of it."""
+
+    observed: Expected
+    predicted: Expected | None
+    unpredicted: str = ""  # why nothing is predicted
+    difference: str = ""  # between what is predicted and observed
+    stray: str = ""  # where the history is no run of the net
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.difference and not self.stray
+
+    @property
+    def expected(self) -> Expected:
+        """What has to come of it: as predicted, in the order observed."""
+        return self.observed if self.agrees or self.predicted is None else self.predicted
+
+
+class Judge:
+    """Says of runs of one definition whether they are right."""
+
+    def __init__(self, definition: Definition, plan: Plan) -> None:
+        self._plan = plan
+        self._tree: dict[str, Any] = content(definition)
+        self._unknown = _unknown(self._tree, plan)
+        self._translation: Translation | None = None
+        with suppress(TooManyTokens):
+            self._translation = translate(plan)
+
+    def check(self, told: Told, result: SimulationResult) -> Checked:
+        """Hold a run against the reference and the net."""
+        observed = observed_of(result)
+        stray = self._stray(result)
+        unknown = self._unknown or _unknown_acts(told)
+        if unknown:
+            return Checked(observed=observed, predicted=None, unpredicted=unknown, stray=stray)
+        first: Expected | None = None
+        try:
+            for seed in READINGS:
+                predicted = self._predicted(told, seed)
+                if not predicted.differs(observed):
+                    return Checked(observed=observed, predicted=predicted, stray=stray)
+                first = first or predicted
+        except Undetermined as error:
+            why = f"not determined: {error}"
+            return Checked(observed=observed, predicted=None, unpredicted=why, stray=stray)
+        assert first is not None
+        if any(_jittered(self._plan, event) for event in result.events):
+            why = "what depends on the jitter of a back-off"
+            return Checked(observed=observed, predicted=None, unpredicted=why, stray=stray)
+        difference = first.differs(observed)
+        return Checked(observed=observed, predicted=first, difference=difference, stray=stray)
+
+    def _predicted(self, told: Told, seed: int | None) -> Expected:
+        script: Script = read_outcomes(told.outcomes, (self._plan,)).get(self._plan.id, {})
+        known = self._plan.step_by_id
+
+        def outcome(call: Call) -> Any:
+            step = self._plan.steps[known[call.step]]
+            if step.kind in ("wait", "human"):
+                return scripted(script, call) or Person()
+            return outcome_of(script, call)
+
+        happens = [
+            Happens(parse_duration(str(each["at"])), "event", str(each["event"]), each.get("data"))
+            for each in told.timeline
+            if isinstance(each, dict) and "event" in each
+        ]
+        expected = _expected(interpret(self._tree, told.input, outcome, happens, seed=seed))
+        validate = self._plan.validate_output
+        if validate is None or expected.status != "Completed" or validate(expected.output) is None:
+            return expected
+        return replace(expected, status="Failed", failure="SchemaError", output=None)
+
+    def _stray(self, result: SimulationResult) -> str:
+        """Where a history leaves the net."""
+        if self._translation is None:
+            return ""
+        try:
+            Replay(self._plan, self._translation).follow(result.events)
+        except Disagreement as error:
+            return str(error)
+        return ""
+
+
+def _jittered(plan: Plan, event: ExecutionEvent) -> bool:
+    """Whether a back-off begins whose length the reference does not know."""
+    return isinstance(event, AttemptFailed) and plan.steps[event.at.step].retry.jitter
+
+
+def observed_of(result: SimulationResult) -> Expected:
+    """What came of a run."""
+    done = result.status == "Completed"
+    return Expected(
+        status=result.status if result.ended else "waiting",
+        failure=None if result.failure is None else result.failure.type,
+        output=result.output if done else None,
+        trace=tuple(result.trace),
+    )
+
+
+def _expected(ended: Ended) -> Expected:
+    failed = ended.status == "Failed"
+    return Expected(
+        status="waiting" if ended.status == "going on" else ended.status,
+        failure=ended.output if failed else None,
+        output=None if failed else ended.output,
+        trace=ended.trace,
+    )
+
+
+def _unknown(tree: Mapping[str, Any], plan: Plan) -> str:
+    """What of a definition the reference does not read; empty: it reads all."""
+    if tree.get("handlers"):
+        return "handlers"
+    if plan.calendars:
+        return "calendars"
+    if plan.validate_output is not None and "on_error" in tree:
+        return "`on_error` behind `output_schema`"
+    for step in plan.steps:
+        if any(clause.human is not None for clause in step.on_error):
+            return f"people whom `on_error` of {step.id} asks"
+        if step.child is not None and step.child.detached:
+            return f"the detached child of {step.id}"
+        if step.human is not None and step.human.deadline is not None and step.deadline is None:
+            return f"the deadline that the intervention point of {step.id} has"
+    return ""
+
+
+def _unknown_acts(told: Told) -> str:
+    return next(("people" for each in _leaves(told.outcomes) if each == "person"), "")
+
+
+def _leaves(tree: Json) -> Iterator[str]:
+    """The keys of mappings at any depth."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key
+            yield from _leaves(value)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _leaves(each)
+
+
+def _less(these: tuple[str, ...], those: tuple[str, ...]) -> list[str]:
+    left = list(those)
+    found = []
+    for each in these:
+        if each in left:
+            left.remove(each)
+        else:
+            found.append(each)
+    return found
