@@ -280,6 +280,8 @@ class ExecutionView(Struct, frozen=True, kw_only=True):
     """What people noted about it."""
     failure: Failure | None = None
     output: Value = None
+    violated: tuple[str, ...] = ()
+    """Declared properties that it has broken, by id."""
     misfit: str | None = None
     """The event that its plan does not allow, and why: it does not go on. What else is said here is
     as before that."""

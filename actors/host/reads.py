@@ -261,6 +261,7 @@ def view_of(
         parent=None if state.parent is None else state.parent.execution_id,
         failure=placed(plan, state.failure),
         output=state.resolve(state.output) if state.ended else None,
+        violated=() if state.watched is None else tuple(state.watched.told),
         misfit=misfit,
         active=tuple(active),
     )

@@ -206,6 +206,10 @@ def _metadata(event: Told) -> str:
     return ", ".join(f"{name}={value}" for name, value in event.get("metadata", {}).items())
 
 
+def _violated(event: Told) -> str:
+    return f"{event['property']}, by event {event['number']}"
+
+
 def _reason(event: Told) -> str:
     return str(event.get("reason") or "")
 
@@ -282,6 +286,7 @@ STORIES: Final[Mapping[str, Callable[[Told], str]]] = {
     "task.progressed": _progressed,
     "task.failed": _given_up,
     "metadata.changed": _metadata,
+    "property.violated": _violated,
     "execution.paused": _reason,
     "execution.resumed": _nothing,
     "execution.retried": _retried,

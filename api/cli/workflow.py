@@ -150,6 +150,7 @@ def status(
         ]
         if view.ended_at_ms is not None:
             lines.append(f"ended       {instant(view.ended_at_ms)}")
+        lines += [f"violated    property {each}" for each in view.violated]
         if view.misfit is not None:
             lines.append(f"stopped     {view.misfit}")
         lines += [
@@ -257,6 +258,8 @@ def _plain(view: ExecutionView) -> dict[str, Any]:
         "correlation_id": view.correlation_id,
         "active": list(view.active),
     }
+    if view.violated:
+        found["violated"] = list(view.violated)
     if view.misfit is not None:
         found["misfit"] = view.misfit
     if view.failure is not None:

@@ -88,6 +88,7 @@ def state(
         "priority": view.priority,
         "failure": failure(view.failure),
         "output": to_json(view.output),
+        "violated": list(view.violated),
         "misfit": view.misfit,
         "active": list(view.active),
         "current_state": view.active[0]["step"] if view.active else None,

@@ -38,6 +38,7 @@ from heliostat.engine.kernel.events import (
     ExecutionRetried,
     ExecutionStarted,
     OwnerChanged,
+    PropertyViolated,
 )
 from heliostat.engine.kernel.restoring import restore, start_over
 from heliostat.engine.kernel.state import (
@@ -51,6 +52,7 @@ from heliostat.engine.kernel.visits import (
     tallied,
     visit_of,
 )
+from heliostat.engine.kernel.watching import watch
 from heliostat.engine.plan.plan import Plan
 
 CANCEL_IDS_MAX: Final = 16
@@ -66,6 +68,8 @@ def apply(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> None:
     state.seq += 1
     state.at_ms = event.at_ms
     _BOOK[type(event)](plan, state, event)
+    if plan.monitors or state.watched is not None:
+        watch(plan, state, event)
 
 
 def _started(plan: Plan, state: ExecutionState, event: ExecutionStarted) -> None:
@@ -185,6 +189,12 @@ def _migrated(plan: Plan, state: ExecutionState, event: ExecutionMigrated) -> No
     hand_on(plan, state)
 
 
+def _property_violated(plan: Plan, state: ExecutionState, event: PropertyViolated) -> None:
+    if state.watched is not None:
+        state.watched.broken.pop(event.property, None)
+        state.watched.told.append(event.property)
+
+
 def _owner_changed(plan: Plan, state: ExecutionState, event: OwnerChanged) -> None:
     for at in event.reissued:
         visit = visit_of(state, at)
@@ -206,4 +216,5 @@ _BOOK: Final[dict[type[Any], Callable[[Plan, ExecutionState, Any], None]]] = {
     ExecutionRetried: _execution_retried,
     ExecutionMigrated: _migrated,
     OwnerChanged: _owner_changed,
+    PropertyViolated: _property_violated,
 }

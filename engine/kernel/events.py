@@ -415,6 +415,13 @@ class ExecutionMigrated(Event, frozen=True, kw_only=True, tag="execution.migrate
     activated: tuple[Activation, ...] = ()  # of DAGs: what the version begins where this one is
 
 
+class PropertyViolated(Event, frozen=True, kw_only=True, tag="property.violated"):
+    """A declared property is broken, whatever follows; or by the run's end, until a retry."""
+
+    property: str
+    number: int  # of the event by which it was
+
+
 class CancelRequested(Event, frozen=True, kw_only=True, tag="execution.cancel_requested"):
     """Somebody asked the execution to end; the message's id makes the request idempotent."""
 
@@ -501,4 +508,5 @@ ExecutionEvent: TypeAlias = (
     | ExecutionResumed
     | ExecutionRetried
     | ExecutionMigrated
+    | PropertyViolated
 )

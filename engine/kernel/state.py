@@ -270,6 +270,20 @@ class Buffered(Struct, kw_only=True, omit_defaults=True):
     correlation_id: str | None = None  # of an event: what it belongs to
 
 
+class Watched(Struct, kw_only=True, omit_defaults=True):
+    """What the monitors of declared properties have seen."""
+
+    states: dict[str, int] = {}  # by property: where its table is
+    digests: dict[str, str] = {}  # by property: of the monitor that these are states of
+    happened: dict[str, None] = {}  # what lasts of what they speak of: `completed:3`
+    people: dict[str, list[tuple[str, int, int]]] = {}
+    """By property: who completed what; person, scope instance (0 where it is all one), step."""
+    ended: str = ""  # `done`, `failed` or `stuck`
+    broken: dict[str, int] = {}  # by property, the event; not recorded yet
+    told: list[str] = []  # recorded, each once
+    at_end: list[str] = []  # of these, those that a retry may mend: only the run's end broke them
+
+
 class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     """The fold of an execution's events. The empty one is an execution that does not exist."""
 
@@ -309,6 +323,7 @@ class ExecutionState(Struct, kw_only=True, omit_defaults=True):
     """Visits that wait for semaphores, by what they want, each with its number in the order of
     arrival."""
     arrivals: int = 0  # those numbers so far
+    watched: Watched | None = None
     begun: list[Address] = []
     """Attempts and children that events made outstanding; whoever acts on it empties it."""
     task_changes: list[TaskChange] = []

@@ -19,7 +19,12 @@ from msgspec import Struct, field
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.apply import apply
 from heliostat.engine.kernel.commands import Command, RunStep, StopAttempt
-from heliostat.engine.kernel.events import AttemptStarted, ExecutionEvent, Parent
+from heliostat.engine.kernel.events import (
+    AttemptStarted,
+    ExecutionEvent,
+    Parent,
+    PropertyViolated,
+)
 from heliostat.engine.kernel.messages import (
     AnyMessage,
     Outgoing,
@@ -112,6 +117,11 @@ class Turn:
         state = self.state
         apply(self.plan, state, event)
         self.events.append(event)
+        if state.watched is not None and state.watched.broken:
+            for property, number in list(state.watched.broken.items()):
+                violated = PropertyViolated(at_ms=self.now_ms, property=property, number=number)
+                apply(self.plan, state, violated)
+                self.events.append(violated)
         if state.begun:
             begun, state.begun = state.begun, []
             for at in begun:

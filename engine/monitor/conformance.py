@@ -667,6 +667,7 @@ _FOLLOW: Final[dict[type[Any], Callable[[Marking, Any], None]]] = {
     e.TaskProgressed: _of_task,
     e.TaskFailed: _of_task,
     e.MetadataChanged: _noted,
+    e.PropertyViolated: _noted,
     e.ExecutionPaused: _paused,
     e.ExecutionResumed: _resumed,
     e.ExecutionRetried: _retried,

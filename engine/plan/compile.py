@@ -33,6 +33,7 @@ from ..authoring.scopes import Scope, scopes_of
 from ..authoring.steps import ActivityOptions, merge
 from ..calendars import Calendars
 from ..expressions import Data, Expression
+from ..monitor.monitors import monitors_of
 from . import plan
 from .handlers import HandlerCompiler
 from .numbering import ROOT, Numbering, edge_key, make_numbering
@@ -131,6 +132,8 @@ class _Compiler:
         paths = path_lengths(ordered, by_scope, self._durations(written))
         awaited = (each.key for step in ordered for each in step.alternatives
                    if each.kind == "event")  # fmt: skip
+        step_by_id = {step.id: step.number for step in ordered if not step.retired}
+        monitors = monitors_of(definition, step_by_id, {step.number: step.scope for step in steps})
         return plan.Plan(
             namespace=definition.namespace,
             id=definition.id,
@@ -161,7 +164,15 @@ class _Compiler:
             calendars=calendars,
             code=code,
             tags=dict(definition.tags),
-            step_by_id={step.id: step.number for step in ordered if not step.retired},
+            step_by_id=step_by_id,
+            monitors=monitors,
+            watched_facts=frozenset(
+                f"{atom.name}:{step}"
+                for each in monitors
+                if each.table is not None
+                for atom, step in zip(each.table.atoms, each.steps, strict=True)
+                if step is not None
+            ),
         )
 
     def _durations(self, scopes: Sequence[Scope]) -> Mapping[int, int]:

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from heliostat.engine.calendars import Calendars
 from heliostat.engine.expressions import Data, Expression, Read
+from heliostat.engine.monitor.monitors import Monitor
 from heliostat.engine.values import Json
 
 END: Final = -1
@@ -339,6 +340,10 @@ class Plan:
     code: str | None = None  # the blob with the modules shipped with this version
     tags: Mapping[str, str] = field(default_factory=dict)
     step_by_id: Mapping[str, StepNumber] = field(default_factory=dict)
+    monitors: tuple[Monitor, ...] = ()
+    """Of declared properties, those that are watched."""
+    watched_facts: frozenset[str] = frozenset()
+    """What they ask of what lasts, as `Watched.happened` has it."""
 
     @property
     def root(self) -> ScopePlan:

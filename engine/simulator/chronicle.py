@@ -29,6 +29,7 @@ from heliostat.engine.kernel.events import (
     HandlerFired,
     MetadataChanged,
     OwnerChanged,
+    PropertyViolated,
     RegionCanceling,
     RetryDue,
     ScopeClosing,
@@ -78,7 +79,8 @@ class Chronicle:
 
     def event(self, event: ExecutionEvent) -> None:
         """Book one committed event. Raises `Broken` when it may not follow what came before."""
-        if not isinstance(event, ExecutionRetried | MetadataChanged):  # people may still note
+        after = ExecutionRetried | MetadataChanged | PropertyViolated  # people may still note
+        if not isinstance(event, after):
             require(self._ended is None, f"after the end: {event}")
         self._is_timely(event)
         match event:

@@ -39,6 +39,7 @@ from heliostat.engine.kernel.events import (
     MessageTaken,
     MetadataChanged,
     OwnerChanged,
+    PropertyViolated,
     RegionCanceling,
     RetryDue,
     ScopeClosing,
@@ -280,6 +281,8 @@ class _Teller:
                 return f"{self._at(event.at)} is given up by {event.user}"
             case MetadataChanged():
                 return f"metadata: {value(dict(event.metadata))}"
+            case PropertyViolated():
+                return f"property {event.property} is violated by event {event.number}"
             case ExecutionPaused():
                 return "paused" + (f": {event.reason}" if event.reason else "")
             case ExecutionResumed():

@@ -139,6 +139,26 @@ SCENARIOS |= {
 }
 
 
+def _done_by(person: str) -> list[dict[str, Any]]:
+    return [{"after": "1m", "user": person, "complete": {}}]
+
+
+SCENARIOS |= {
+    "sale_unsettled": (
+        "sale.yaml",
+        None,
+        {"draft": _done_by("ann"), "approve": _done_by("bob"), "ship": {"raise": "Lost"}},
+        {"timeline": []},
+    ),
+    "sale_by_one_person": (
+        "sale.yaml",
+        None,
+        {"draft": _done_by("ann"), "approve": _done_by("ann")},
+        {"timeline": []},
+    ),
+}
+
+
 def recorded(file: str, given: Any, outcomes: Any, how: dict[str, Any]) -> dict[str, Any]:
     """One history, with all that a later release needs to read it, and what it must find."""
     text = (FOLDER / file).read_text()

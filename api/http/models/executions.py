@@ -316,6 +316,7 @@ class State(Summary):
     seq: Annotated[int, Field(description="Of the last event that this state has seen.")]
     wake_at: Instant | None
     output: Any
+    violated: Annotated[list[str], Field(description="Declared properties that it has broken.")]
     misfit: Annotated[
         str | None,
         Field(description="The event that its definition does not allow: it does not go on."),

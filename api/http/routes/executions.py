@@ -121,6 +121,7 @@ async def list_workflows(ask: Ask[ListWorkflows, Any]) -> Response:
         "wake_at": None,
         "failure": None,
         "output": {"packed": 3},
+        "violated": [],
         "misfit": None,
         "active": [],
         "total_tasks": 1,

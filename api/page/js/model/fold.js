@@ -353,6 +353,7 @@ const BOOKINGS = {
   "task.progressed": (fold, event) => withVisit(fold, event, (visit) => note(visit, event, `${event.progress ?? "?"} % by ${event.user}`)),
   "task.failed": (fold, event) => withVisit(fold, event, (visit) => note(visit, event, `given up by ${event.user}`)),
   "metadata.changed": () => {},
+  "property.violated": () => {},
   "owner.changed": (fold, event) => {
     for (const address of event.reissued ?? []) {
       const visit = fold.visits.get(keyOf(address));

@@ -53,6 +53,7 @@ const STORIES = {
   "task.progressed": (e) => `${place(e.at)} by ${e.user}${e.progress == null ? "" : `: ${e.progress} %`}`,
   "task.failed": (e) => `${place(e.at)} by ${e.user}: ${failure(e.failure)}`,
   "metadata.changed": (e) => Object.entries(e.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(", "),
+  "property.violated": (e) => `${e.property}, by event ${e.number}`,
   "execution.paused": (e) => e.reason ?? "",
   "execution.resumed": () => "",
   "execution.retried": (e) => `run ${e.run} from ${e.from_step ? `step ${e.from_step}` : "where it failed"}`,

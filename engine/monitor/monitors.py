@@ -1,0 +1,88 @@
+"""The properties of a definition that are watched while its executions run.
+
+A formula in LTL, and one in CTL that says the same in LTL, is watched by a table (`automata.py`);
+`different_people` by who completed which step. What cannot be watched (`X`, more states than a
+table may have, a formula in CTL that speaks of what could happen) is left to proofs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from heliostat.engine.monitor.automata import Table, TooLarge, table_of
+from heliostat.engine.properties import ctl, ltl
+from heliostat.engine.properties.atoms import Atom
+
+if TYPE_CHECKING:
+    from heliostat.engine.authoring.model import Definition
+
+_FORMAT: Final = 1
+"""Raised when the same formula gives another table: states that snapshots hold then mean nothing,
+and their executions are watched no more."""
+
+LASTING: Final = ("completed", "failed", "skipped")
+"""Atoms about a step that stay true."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """What is watched of one property; steps by number."""
+
+    id: str
+    digest: str
+    """Of all that the numbers of its states hang on."""
+    table: Table | None = None
+    steps: tuple[int | None, ...] = ()
+    """Of each of the table's atoms."""
+    people: tuple[int, ...] = ()
+    """Steps to be completed by different people."""
+    apart: bool = False
+    """These lie in one scope: in each of its instances by itself."""
+
+
+def monitors_of(
+    definition: Definition, step_by_id: dict[str, int], scope_of: dict[int, int]
+) -> tuple[Monitor, ...]:
+    """Of a definition that has passed the checks.
+
+    Args:
+        step_by_id: the plan's numbers of its steps.
+        scope_of: of each step the plan's scope.
+    """
+    return tuple(_monitors(definition, step_by_id, scope_of))
+
+
+def _monitors(
+    definition: Definition, step_by_id: dict[str, int], scope_of: dict[int, int]
+) -> Iterator[Monitor]:
+    for each in definition.properties:
+        if each.different_people is not None:
+            people = tuple(step_by_id[step] for step in each.different_people)
+            apart = len({scope_of[step] for step in people}) == 1
+            digest = _digest("people", people)
+            yield Monitor(id=each.id, digest=digest, people=people, apart=apart)
+            continue
+        formula = None
+        if each.ltl is not None:
+            formula = ltl.parse(each.ltl)
+        elif each.ctl is not None:
+            formula = ltl.of_ctl(ctl.parse(each.ctl))
+        if formula is None:
+            continue
+        lasting = {atom for atom in ltl.atoms(formula) if atom.step and atom.name in LASTING}
+        try:
+            table = table_of(formula, lasting | {Atom("error_occurred")})
+        except TooLarge:
+            continue
+        steps = tuple(None if a.step is None else step_by_id[a.step] for a in table.atoms)
+        names = [atom.name for atom in table.atoms]
+        digest = _digest(str(formula), zip(names, steps, strict=True))
+        yield Monitor(id=each.id, digest=digest, table=table, steps=steps)
+
+
+def _digest(said: str, numbers: Iterable[object]) -> str:
+    text = f"{_FORMAT} {said} {list(numbers)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
