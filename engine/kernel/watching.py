@@ -25,7 +25,7 @@ from heliostat.engine.kernel.events import (
 )
 from heliostat.engine.kernel.state import ExecutionState, Watched
 from heliostat.engine.monitor.automata import BROKEN
-from heliostat.engine.monitor.monitors import Monitor
+from heliostat.engine.monitor.monitor import Monitor
 from heliostat.engine.plan.plan import Plan
 
 _PEOPLE_MAX: Final = 1_000

@@ -33,9 +33,9 @@ from ..authoring.scopes import Scope, scopes_of
 from ..authoring.steps import ActivityOptions, merge
 from ..calendars import Calendars
 from ..expressions import Data, Expression
-from ..monitor.monitors import monitors_of
 from . import plan
 from .handlers import HandlerCompiler
+from .monitors import monitors_of
 from .numbering import ROOT, Numbering, edge_key, make_numbering
 from .paths import path_lengths
 from .reading import Reader

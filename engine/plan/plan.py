@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from heliostat.engine.calendars import Calendars
 from heliostat.engine.expressions import Data, Expression, Read
-from heliostat.engine.monitor.monitors import Monitor
+from heliostat.engine.monitor.monitor import Monitor
 from heliostat.engine.values import Json
 
 END: Final = -1

@@ -1,6 +1,6 @@
 """The properties of a definition that are watched while its executions run.
 
-A formula in LTL, and one in CTL that says the same in LTL, is watched by a table (`automata.py`);
+A formula in LTL, and one in CTL that says the same in LTL, is watched by a table (`engine/monitor/automata.py`);
 `different_people` by who completed which step. What cannot be watched (`X`, more states than a
 table may have, a formula in CTL that speaks of what could happen) is left to proofs.
 """
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from heliostat.engine.monitor.automata import Table, TooLarge, table_of
-from heliostat.engine.properties import ctl, ltl
-from heliostat.engine.properties.atoms import Atom
-
-if TYPE_CHECKING:
-    from heliostat.engine.authoring.model import Definition
+from ..authoring.model import Definition
+from ..monitor.automata import TooLarge, table_of
+from ..monitor.monitor import Monitor
+from ..properties import ctl, ltl
+from ..properties.atoms import Atom
 
 _FORMAT: Final = 1
 """Raised when the same formula gives another table: states that snapshots hold then mean nothing,
@@ -25,22 +23,6 @@ and their executions are watched no more."""
 
 LASTING: Final = ("completed", "failed", "skipped")
 """Atoms about a step that stay true."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitor:
-    """What is watched of one property; steps by number."""
-
-    id: str
-    digest: str
-    """Of all that the numbers of its states hang on."""
-    table: Table | None = None
-    steps: tuple[int | None, ...] = ()
-    """Of each of the table's atoms."""
-    people: tuple[int, ...] = ()
-    """Steps to be completed by different people."""
-    apart: bool = False
-    """These lie in one scope: in each of its instances by itself."""
 
 
 def monitors_of(
