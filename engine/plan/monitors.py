@@ -1,8 +1,9 @@
 """The properties of a definition that are watched while its executions run.
 
-A formula in LTL, and one in CTL that says the same in LTL, is watched by a table (`engine/monitor/automata.py`);
-`different_people` by who completed which step. What cannot be watched (`X`, more states than a
-table may have, a formula in CTL that speaks of what could happen) is left to proofs.
+A formula in LTL, and one in CTL that says the same in LTL, is watched by a table, as
+`engine/monitor/automata.py` makes it; `different_people` by who completed which step. What cannot
+be watched (`X`, more states than a table may have, a formula in CTL that speaks of what could
+happen) is left to proofs.
 """
 
 from __future__ import annotations
