@@ -45,6 +45,7 @@ ANALYSES: Final[dict[str, str]] = {
     "time": "timing.analysis:verdicts",
     "across": "across.analysis:verdicts",
     "recovery": "recovery.analysis:verdicts",
+    "people": "people.analysis:verdicts",
     "resources": "resources.analysis:verdicts",
     "properties": "logic.declared:verdicts",
 }
@@ -53,6 +54,7 @@ ANALYSES: Final[dict[str, str]] = {
 AT_REGISTRATION: Final = frozenset(
     {
         "across",
+        "people",
         "properties",
         "recovery",
         "time",

@@ -70,6 +70,20 @@ class Watching:
             )
         )
 
+    def also(
+        self, each: NetTransition, *, puts: Sequence[int] = (), clears: Sequence[int] = ()
+    ) -> None:
+        """Let something happen in another way as well, which sets and clears flags."""
+        drains = dict(each.drains) | dict.fromkeys(clears, ())
+        self._added.append(
+            replace(
+                each,
+                id=f"also_{len(self._added)}_{each.id}",
+                outputs=tuple(sorted([*each.outputs, *((flag, 1) for flag in puts)])),
+                drains=tuple(sorted(drains.items())),
+            )
+        )
+
     def watched(self, *grounds: Abstraction) -> Translation:
         """The net with all that was added; what it rests on beside what it rested on before."""
         made = self._made

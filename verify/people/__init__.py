@@ -1,0 +1,1 @@
+"""Whether one person may do what different people have to do. Start: `analysis.py`."""
