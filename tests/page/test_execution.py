@@ -29,6 +29,27 @@ class TestGraph:
         step(page, "fail", "Pending")
         expect(page.locator(".exec-head .status")).to_have_text("Completed")
 
+    def test_one_that_moves_to_another_version_is_drawn_anew(self, page: Page, site: Site) -> None:
+        first = 'id: moved\nversion: "1"\nsteps:\n  - {id: wait, type: wait, signal: go}\n'
+        later = first.replace('"1"', '"2"').replace("go}", "go, next: after}")
+        site.client.register(first)
+        handle = site.client.start("moved", None, id="moved-on")
+        page.goto("/#/executions/moved-on")
+        step(page, "wait", "Waiting")
+        expect(page.locator("[data-step='after']")).to_have_count(0)
+        site.client.register(
+            later + "  - {id: after, type: decision, output: $.steps.wait.output}\n"
+        )
+        handle.migrate("2")
+        step(page, "after", "Pending")
+        handle.signal("go", "well")
+        step(page, "after", "Completed")
+        expect(page.locator(".exec-facts")).to_contain_text("moved 2")
+        page.get_by_role("tab", name=re.compile("Events")).click()
+        events = page.get_by_role("listbox", name="Events")
+        expect(events).to_contain_text("execution.migrated")
+        expect(events.get_by_role("option")).to_have_count(5)
+
     def test_ways_that_were_gone_are_told_from_the_others(self, page: Page, site: Site) -> None:
         handle = site.client.start("humble", None, id="ways")
         handle.signal("go", "well")

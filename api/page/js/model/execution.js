@@ -180,8 +180,25 @@ export class Execution extends EventTarget {
     if (event.failure) this.state.failure = event.failure;
     if (/completed|failed|canceled/.test(event.type)) this.state.ended_at = event.at_ms;
     if (event.type === "execution.retried") Object.assign(this.state, { run: event.run, ended_at: null, failure: null });
-    if (event.type === "execution.migrated") this.state.version = event.version;
+    if (event.type === "execution.migrated") {
+      this.state.version = event.version;
+      this._moved();
+    }
     this._tell("state");
+  }
+
+  /** Another version may have other steps: the graph is read again, and the history folded anew over it. */
+  async _moved() {
+    try {
+      const graph = await get(at`workflows/${this.id}/graph`, {}, this._abort.signal);
+      this.graph = graph;
+      this.fold = new Fold(graph);
+      this.loaded = false;
+      this._tell("graph");
+      this._mend();
+    } catch (error) {
+      this._failed(error);
+    }
   }
 
   _catchUp() {

@@ -37,6 +37,7 @@ export function executionView(id, query) {
 
   for (const what of ["steps", "history"]) model.addEventListener(what, draw);
   model.addEventListener("state", drawHead);
+  model.addEventListener("graph", rebuild);
   model.addEventListener("connection", drawHead);
 
   function tabOf(from) {
@@ -85,6 +86,21 @@ export function executionView(id, query) {
     graph.start();
     renderHead();
     place({ ...query, tab });
+  }
+
+  /** The execution goes on with another version: what is drawn of the old one goes. */
+  function rebuild() {
+    if (!parts) return;
+    const step = parts.panel.step;
+    stopParts();
+    moment = null;
+    shownLoaded = false;
+    build();
+    place({ tab, step });
+  }
+
+  function stopParts() {
+    for (const part of ["graph", "timeline", "replay", "events", "panel"]) parts?.[part].stop();
   }
 
   function openStep(step, told) {
@@ -196,11 +212,7 @@ export function executionView(id, query) {
       clearInterval(clockTimer);
       draw.cancel();
       drawHead.cancel();
-      parts?.graph.stop();
-      parts?.timeline.stop();
-      parts?.replay.stop();
-      parts?.events.stop();
-      parts?.panel.stop();
+      stopParts();
     },
   };
 }
