@@ -80,7 +80,8 @@ def test_errors_that_are_not_repeated_are_named() -> None:
 
 FOR_PEOPLE = frozenset({"name", "description", "metadata", "tags", "namespace", "isolation", "per"})
 OF_RESOURCES = frozenset({"num_cpus", "num_gpus", "memory", "custom", "runtime_env"})
-FIELDS_OF_OTHER_PAGES = FOR_PEOPLE | OF_RESOURCES
+OF_PROPERTIES = frozenset({"properties", *fields.PROPERTY_KINDS})
+FIELDS_OF_OTHER_PAGES = FOR_PEOPLE | OF_RESOURCES | OF_PROPERTIES
 """Fields that do not change what a definition does, or are told of in `definitions.md`."""
 
 
