@@ -25,9 +25,26 @@ END_TARGET: Final = "end"
 DURATION_TAG: Final = "duration_ms"
 """The tag of a step that says how long it takes, for the order of what waits for capacity."""
 
+MIN_DURATION_TAG: Final = "duration_min_ms"
+MAX_DURATION_TAG: Final = "duration_max_ms"
+DURATION_TAGS: Final = (MIN_DURATION_TAG, DURATION_TAG, MAX_DURATION_TAG)
+"""What proofs of times read of a step: at least, as expected, at most."""
+
+ITEMS_TAG: Final = "items_count"
+"""How many items a step's `foreach` is taken to have, where its list is not written down."""
+
+VISITS_TAG: Final = "visits_max"
+"""How often at most a step is visited each time that its scope is opened: what bounds a loop."""
+
+COUNT_TAGS: Final = (ITEMS_TAG, VISITS_TAG)
+
+PROBABILITY_TAG: Final = "probability."
+"""Before the target of a route, or `when`: how likely it is."""
+
 NAME_CHARS_MAX: Final = 200
 _SIZE: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]i?B|B)")
 _MILLIS: Final = re.compile(r"[0-9]{1,15}")
+_PROBABILITY: Final = re.compile(r"0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?")
 _STATUS: Final = re.compile(r"[1-5][0-9]{2}|[1-5]xx")
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
@@ -183,10 +200,20 @@ def memory_bytes(value: int | str) -> int:
 
 
 def said_duration(tags: Tags) -> int | None:
-    """What a step's tags say of how long it takes, in milliseconds; None where they do not, or
-    where it is no whole number of at most 15 digits: then registration has refused it."""
-    said = tags.get(DURATION_TAG)
+    """What a step's tags say of how long it takes, in milliseconds; None as of `said_number`."""
+    return said_number(tags, DURATION_TAG)
+
+
+def said_number(tags: Mapping[str, str], tag: str) -> int | None:
+    """What a tag that is a number says; None where it is not there, or no whole number of at most
+    15 digits: then registration has refused it."""
+    said = tags.get(tag)
     return int(said) if said is not None and _MILLIS.fullmatch(said) else None
+
+
+def said_probability(said: str | None) -> float | None:
+    """A tag's text as a probability; None where it is none."""
+    return float(said) if said is not None and _PROBABILITY.fullmatch(said) else None
 
 
 def appends(assigned: Data) -> bool:

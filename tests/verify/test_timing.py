@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -130,6 +131,32 @@ class TestTotals:
         bounded = of("steps:\n" + took("a", 'duration_ms: "100", visits_max: "4"', again))
         assert bounded.bounds.total.most == 400
 
+    @pytest.mark.parametrize(
+        ("adds", "ways", "most"),
+        [
+            ("1", "{when: $.vars.n >= 20, to: end}, {to: rest}", 20 * 10 + 19 * 1_000),
+            ("2", "{when: $.vars.n >= 20, to: end}, {to: rest}", 10 * 10 + 9 * 1_000),
+            ("1", "{when: $.vars.n > 20, to: end}, {to: rest}", 21 * 10 + 20 * 1_000),
+            ("1", "{when: $.vars.n < 20, to: rest}, {to: end}", 20 * 10 + 19 * 1_000),
+            ("1", "{when: $.vars.n <= 20 and $.output, to: rest}, {to: end}", 21 * 10 + 20 * 1_000),
+            ("1", "{when: $.output, to: rest}, {when: $.vars.n >= 20, to: end}, {to: rest}", inf),
+            ("1", "{when: $.vars.n >= 20 and $.output, to: end}, {to: rest}", inf),
+            ("0", "{when: $.vars.n >= 20, to: end}, {to: rest}", inf),
+            ("$.input.by", "{when: $.vars.n >= 20, to: end}, {to: rest}", inf),
+        ],
+    )
+    def test_a_loop_that_counts_has_a_bound(self, adds: str, ways: str, most: float) -> None:
+        counts = f"assign: {{n: '${{ $.vars.n + {adds} }}'}}, next: [{ways}]"
+        loop = ms("a", 10, counts) + "  - {id: rest, type: timer, duration: 1s, next: a}\n"
+        assert of("vars: {n: 0}\nsteps:\n" + loop).bounds.total.most == most
+
+    def test_nothing_else_may_set_what_a_loop_counts_by(self) -> None:
+        counts = (
+            "assign: {n: '${ $.vars.n + 1 }'}, next: [{when: $.vars.n < 9, to: rest}, {to: end}]"
+        )
+        again = "  - {id: rest, type: timer, duration: 1s, assign: {n: 0}, next: a}\n"
+        assert of("vars: {n: 0}\nsteps:\n" + ms("a", 10, counts) + again).bounds.total.most == inf
+
     def test_retries_and_their_pauses_are_in_the_most(self) -> None:
         retry = "retry: {max_attempts: 3, initial: 1s, factor: 2, jitter: false}"
         assert totals(of("steps:\n" + ms("a", 100, retry))) == (100, 100, 3_300)
@@ -141,7 +168,7 @@ class TestTotals:
     def test_how_many_items_there_are_may_be_a_tag(self) -> None:
         each = "foreach: $.input.list"
         assert of("steps:\n" + ms("a", 100, each)).bounds.total.most == inf
-        tagged = took("a", 'duration_ms: "100", items: "2000"', each)
+        tagged = took("a", 'duration_ms: "100", items_count: "2000"', each)
         assert totals(of("steps:\n" + tagged)) == (200, 200, 200)
 
     @pytest.mark.parametrize(
@@ -196,6 +223,25 @@ NESTED: Final = (
     f'      - {{name: right, steps: [{{id: y, {WORK}, tags: {{duration_ms: "450"}}}}]}}\n'
     + ms("z", 50)
 )
+
+
+class TestChildren:
+    def test_a_child_takes_what_its_definition_does(self) -> None:
+        child = replace_id(subject("steps:\n" + ms("x", 700, "retry: {max_attempts: 2}")), "other")
+        asked = replace(
+            subject("steps: [{id: a, type: sub_workflow, workflow: other}]"), beside=(child,)
+        )
+        assert totals(timing(asked)) == (700, 700, 2_400)
+        assert timing(asked).durations["a"].source == "child"
+
+    def test_one_that_starts_itself_has_no_time_of_its_own(self) -> None:
+        itself = subject("steps: [{id: a, type: sub_workflow, workflow: case}]")
+        assert totals(timing(replace(itself, beside=(itself,)))) == (0, 10_000, inf)
+
+
+def replace_id(asked: Subject, id: str) -> Subject:
+    definition = asked.definition.model_copy(update={"id": id})
+    return replace(asked, definition=definition, plan=compile_plan(definition))
 
 
 class TestTheCriticalPath:

@@ -9,14 +9,15 @@ from statistics import fmean, stdev
 from typing import Any, Final
 from zlib import crc32
 
+from heliostat.engine.authoring.fields import ITEMS_TAG, VISITS_TAG
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.kernel.events import AttemptFailed, ExecutionRedirected, StepFailed
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import Call, Raises, Returns, Simulation, SimulationResult
-from heliostat.verify.timing.bounds import VISITS_TAG, Bounds
+from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.drawing import delayed, expected
-from heliostat.verify.timing.durations import ITEMS_TAG, Measured, Tagged, durations, tags_of
+from heliostat.verify.timing.durations import Measured, Tagged, durations, tags_of
 from heliostat.verify.timing.slack import Network, tried
 from tests.simulation.choices import Seeded
 from tests.simulation.definitions import (
@@ -97,7 +98,7 @@ def test_no_execution_is_quicker_or_slower_than_the_bounds() -> None:
         result = Simulation(plan, given, _outcomes(tree, seed, 25 * (seed % 2)), seed=seed).run()
         assert result.ended
         tags = {id: dict(each) for id, each in tags_of(definition).items()}
-        for number, count in _visits(result).items():
+        for number, count in _visits(result).items() if seed % 3 else ():
             tags[plan.steps[number].id][VISITS_TAG] = str(count)  # what the author knows
         total = Bounds(plan, durations(definition, plan), tags).total
         told = f"seed {seed}: {result.elapsed_ms} of {total}\n{result.story}"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from heliostat.engine.authoring.fields import ITEMS_TAG, said_number
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.verify.analyses import Subject
 from heliostat.verify.properties.verdict import Act, Fault, Outcome, Section, Verdict
@@ -30,7 +31,7 @@ from heliostat.verify.resources.demands import (
 from heliostat.verify.resources.giving import given_back
 from heliostat.verify.resources.order import Tangled, taken_in_order
 from heliostat.verify.resources.peaks import NotKnown, Peak, Peaks
-from heliostat.verify.timing.durations import ITEMS_TAG, constant, durations, said_ms, tags_of
+from heliostat.verify.timing.durations import constant, durations, tags_of
 from heliostat.verify.timing.words import amount
 
 STEPS_NAMED: Final = 4
@@ -130,7 +131,7 @@ def _items(subject: Subject) -> Mapping[str, int]:
             case (list() as items,):
                 found[step.id] = len(items)
             case _:
-                said = said_ms(tags.get(step.id, {}), ITEMS_TAG)
+                said = said_number(tags.get(step.id, {}), ITEMS_TAG)
                 if said is not None:
                     found[step.id] = said
     return found

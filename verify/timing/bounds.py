@@ -17,26 +17,27 @@ the n-th smallest of the bounds of its needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
 
+from heliostat.engine.authoring.fields import (
+    ITEMS_TAG,
+    MAX_DURATION_TAG,
+    VISITS_TAG,
+    said_number,
+)
 from heliostat.engine.expressions.ast import ListOf
 from heliostat.engine.plan.plan import END, Completion, Join, Plan, Retry, ScopePlan, StepPlan
+from heliostat.verify.timing.counters import counted_visits
 from heliostat.verify.timing.durations import (
-    ITEMS_TAG,
-    MAX_TAG,
     Measured,
     Tagged,
     constant,
     constant_ms,
-    said_ms,
 )
 from heliostat.verify.timing.graphs import components, goes_round, within
-
-VISITS_TAG: Final = "visits_max"
-"""How often at most a step is visited each time that its scope is opened: what bounds a loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Bounds:
         self.unbounded: dict[str, str] = {}
         """By step id, why nothing bounds a visit of it, or the loop that it lies in."""
         self._definite: dict[int, bool] = {}
+        self._cancelled = {number for step in plan.steps for number in step.cancels}
         for scope in sorted(plan.scopes, key=lambda scope: -scope.number):
             if not scope.retired:
                 for number in scope.steps:
@@ -110,7 +112,9 @@ class Bounds:
         if most == inf and step.id not in self.unbounded:
             inside = any(each.id in self.unbounded for each in self._inside(step))
             if not inside:
-                self.unbounded[step.id] = f"no `timeout`, `deadline` or tag `{MAX_TAG}` bounds it"
+                self.unbounded[step.id] = (
+                    f"no `timeout`, `deadline` or tag `{MAX_DURATION_TAG}` bounds it"
+                )
         elif most < inf:
             for each in (step, *self._inside(step)):
                 self.unbounded.pop(each.id, None)
@@ -180,7 +184,7 @@ class Bounds:
         match constant(step.foreach.items):
             case (list() as items,):
                 return len(items)
-        return said_ms(self._tags.get(step.id, {}), ITEMS_TAG)
+        return said_number(self._tags.get(step.id, {}), ITEMS_TAG)
 
     # -- scopes
 
@@ -250,13 +254,15 @@ class Bounds:
         if scope.notation == "dag":
             return self._dag(scope).most
         following = self._ways(scope)
+        found = components(following)
+        entered = _entered(found, following, starts)
         left: dict[int, float] = {}
-        for component in components(following):
+        for component in found:
             after = max(
                 (left[next] for step in component for next in following[step] if next in left),
                 default=0.0,
             )
-            most = self._component_most(component, following)
+            most = self._component_most(component, following, entered)
             for step in component:
                 left[step] = most + after
         return max((left[start] for start in starts), default=0.0)
@@ -271,7 +277,10 @@ class Bounds:
         }
 
     def _component_most(
-        self, component: Sequence[int], following: Mapping[int, Sequence[int]]
+        self,
+        component: Sequence[int],
+        following: Mapping[int, Sequence[int]],
+        entered: Container[int],
     ) -> float:
         """The longest time in a loop, whose steps with a bound are visited as often as they may; or
         in the one step that a component is."""
@@ -279,7 +288,7 @@ class Bounds:
             return self._with_cancelled(component[0])
         bounded = {}
         for number in component:
-            most = self.visits_max(self._plan.steps[number])
+            most = self._visits_max(self._plan.steps[number], component)
             if most is not None:
                 bounded[number] = most
         rest = within((step for step in component if step not in bounded), following)
@@ -287,7 +296,7 @@ class Bounds:
         if any(goes_round(each, rest) for each in inner):
             named = min(component, key=lambda number: number)
             self.unbounded[self._plan.steps[named].id] = (
-                f"it lies on a loop that nothing bounds: tag `{VISITS_TAG}` on a step of it"
+                f"no counter and no tag `{VISITS_TAG}` bounds its loop"
             )
             return inf
         longest: dict[int, float] = {}
@@ -296,13 +305,19 @@ class Bounds:
             longest[number] = self._with_cancelled(number) + after
         between = max(longest.values(), default=0.0)
         rounds = sum(bounded.values())
-        return (rounds + 1) * between + sum(
+        stretches = rounds + 1  # before the first, between two, and after the last
+        if len(bounded) == 1:
+            stretches -= not any(number in entered for number in rest)
+            (number,) = bounded  # one that counts leaves the loop with its last visit
+            stretches -= VISITS_TAG not in self._tags.get(self._plan.steps[number].id, {})
+        return stretches * between + sum(
             count * self._with_cancelled(number) for number, count in bounded.items()
         )
 
-    def visits_max(self, step: StepPlan) -> int | None:
-        """How often a step is visited at most, where its tags say so."""
-        return said_ms(self._tags.get(step.id, {}), VISITS_TAG)
+    def _visits_max(self, step: StepPlan, loop: Sequence[int]) -> int | None:
+        """How often a token that goes round comes to a step, where a tag or a counter says so."""
+        said = said_number(self._tags.get(step.id, {}), VISITS_TAG)
+        return counted_visits(self._plan, step, frozenset(loop)) if said is None else said
 
     def _with_cancelled(self, number: int) -> float:
         """A visit, and the grace of what it withdraws, which what follows it waits for."""
@@ -360,8 +375,7 @@ class Bounds:
         """Whether a visit can only complete: nothing in it fails, is skipped or withdrawn."""
         found = self._definite.get(step.number)
         if found is None:
-            scope = self._plan.scopes[step.scope]
-            cancelled = any(step.number in self._plan.steps[other].cancels for other in scope.steps)
+            cancelled = step.number in self._cancelled
             found = self._definite[step.number] = (
                 step.kind in ("timer", "wait", "decision")
                 and step.when is None
@@ -393,6 +407,15 @@ class Bounds:
             (each.grace_ms for each in steps if each.kind in ("activity", "sub_workflow")),
             default=0,
         )
+
+
+def _entered(
+    loops: Sequence[Sequence[int]], following: Mapping[int, Sequence[int]], starts: Sequence[int]
+) -> frozenset[int]:
+    """The steps that something outside of their component leads to."""
+    of = {step: place for place, each in enumerate(loops) for step in each}
+    ways = ((step, next) for step, all_next in following.items() for next in all_next)
+    return frozenset([*starts, *(next for step, next in ways if of[step] != of[next])])
 
 
 def pauses_ms(retry: Retry) -> float:

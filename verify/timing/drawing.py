@@ -19,6 +19,7 @@ from random import Random
 from statistics import fmean, stdev
 from typing import Final, NamedTuple
 
+from heliostat.engine.authoring.fields import PROBABILITY_TAG, said_probability
 from heliostat.engine.plan.plan import END, Edge, Plan, ScopePlan, StepPlan
 from heliostat.verify.timing.bounds import count_of, pauses_ms
 from heliostat.verify.timing.durations import (
@@ -36,8 +37,6 @@ RUN_VISITS_MAX: Final = 20_000
 
 ITEMS_DRAWN_MAX: Final = 100
 """Items that are drawn one by one; of more, these stand for all."""
-
-PROBABILITY_TAG: Final = "probability."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +199,7 @@ class Drawing:
         return self._random.random() < (otherwise if chance is None else chance)
 
     def _chance(self, step: StepPlan, what: str) -> float | None:
-        return probability(self._tags.get(step.id, {}), what)
+        return said_probability(self._tags.get(step.id, {}).get(f"{PROBABILITY_TAG}{what}"))
 
     def _taken(self, step: StepPlan) -> Sequence[Edge]:
         routes = step.routes
@@ -399,18 +398,6 @@ class _Dag:
         if completed + waiting >= count:
             return "wait"
         return "fail" if failed else "skip"
-
-
-def probability(tags: Mapping[str, str], what: str) -> float | None:
-    """What a step's tags say of how likely a route, or its `when`, is; None where they do not."""
-    said = tags.get(f"{PROBABILITY_TAG}{what}")
-    if said is None:
-        return None
-    try:
-        value = float(said)
-    except ValueError:
-        return None
-    return value if 0 <= value <= 1 else None
 
 
 def _first(ends: Sequence[End], count: int, kind: str) -> End:

@@ -1,9 +1,9 @@
 """How long one attempt of a step takes, and who says so.
 
-Asked in this order: what was measured, the step's tags, the definition itself (a timer, a wait
-with a timer, a decision), and a default. Tags are `duration_ms`, which is all three figures, and
-`duration_min_ms` and `duration_max_ms`, which set one of them. A default is a guess of what to
-expect: its least is 0, and nothing bounds it.
+Asked in this order: what was measured, the step's tags, the definition of a child, the definition
+itself (a timer, a wait with a timer, a decision), and a default. Tags are `duration_ms`, which is
+all three figures, and `duration_min_ms` and `duration_max_ms`, which set one of them. A default is
+a guess of what to expect: its least is 0, and nothing bounds it.
 
 Steps with steps in them have the time of these, unless a tag or a measurement gives one of their
 own. What bounds an attempt or a visit, `timeout` and `deadline`, is not looked at here, nor how
@@ -12,12 +12,16 @@ many attempts, items or visits there are: `bounds.py` does that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from heliostat.engine.authoring.fields import DURATION_TAG
+from heliostat.engine.authoring.fields import (
+    DURATION_TAG,
+    MAX_DURATION_TAG,
+    MIN_DURATION_TAG,
+    said_number,
+)
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.errors import ExpressionError
@@ -26,12 +30,7 @@ from heliostat.engine.expressions.time import parse_duration
 from heliostat.engine.plan.plan import Plan, StepKind, StepPlan
 from heliostat.engine.values import Value
 
-MIN_TAG: Final = "duration_min_ms"
-MAX_TAG: Final = "duration_max_ms"
-ITEMS_TAG: Final = "items"
-"""How many items a `foreach` is expected to have, and taken to have."""
-
-Source: TypeAlias = Literal["measured", "tag", "definition", "default"]
+Source: TypeAlias = Literal["measured", "tag", "definition", "child", "default"]
 
 DEFAULT_MS: Final[Mapping[StepKind, int]] = {
     "activity": 1_000,
@@ -44,8 +43,6 @@ DEFAULT_MS: Final[Mapping[StepKind, int]] = {
 
 ITEMS_DEFAULT: Final = 10
 """Items expected of a `foreach` whose list is not written down."""
-
-_MILLIS: Final = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +68,19 @@ Tagged: TypeAlias = Mapping[str, Mapping[str, str]]
 """By step id, its tags."""
 
 
-def durations(definition: Definition, plan: Plan, measured: Measured | None = None) -> Measured:
+def durations(
+    definition: Definition,
+    plan: Plan,
+    measured: Measured | None = None,
+    children: Measured | None = None,
+) -> Measured:
     """By step id, how long one attempt of each step takes.
 
     Steps with steps in them are missing where nobody says how long they take.
+
+    Args:
+        measured: by step id, what was seen of its attempts.
+        children: by step id, how long the execution takes that a `sub_workflow` waits for.
     """
     tags = tags_of(definition)
     found: dict[str, Duration] = {}
@@ -82,6 +88,7 @@ def durations(definition: Definition, plan: Plan, measured: Measured | None = No
         if step.retired:
             continue
         said = (measured or {}).get(step.id) or _tagged(tags.get(step.id, {}))
+        said = said or (children or {}).get(step.id)
         if said is not None:
             found[step.id] = said
         elif step.kind not in ("body", "parallel"):
@@ -117,12 +124,6 @@ def constant_ms(field: Data | None) -> int | None:
             return None
 
 
-def said_ms(tags: Mapping[str, str], tag: str) -> int | None:
-    """A tag that is a whole number; None where it is not there, or is none."""
-    said = tags.get(tag)
-    return int(said) if said is not None and _MILLIS.fullmatch(said) else None
-
-
 def _expressions(field: Data | Expression) -> Iterator[Expression]:
     if isinstance(field, Expression):
         yield field
@@ -131,7 +132,9 @@ def _expressions(field: Data | Expression) -> Iterator[Expression]:
 
 
 def _tagged(tags: Mapping[str, str]) -> Duration | None:
-    said, least, most = (said_ms(tags, tag) for tag in (DURATION_TAG, MIN_TAG, MAX_TAG))
+    said, least, most = (
+        said_number(tags, tag) for tag in (DURATION_TAG, MIN_DURATION_TAG, MAX_DURATION_TAG)
+    )
     if said is None and most is None:
         return None  # what takes at least so long is still a guess
     if said is None:

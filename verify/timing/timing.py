@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.analyses import Subject
 from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.deadlines import Deadline, deadlines
 from heliostat.verify.timing.drawing import Expected, delayed, expected
-from heliostat.verify.timing.durations import Measured, Tagged, durations, tags_of
+from heliostat.verify.timing.durations import (
+    DEFAULT_MS,
+    Duration,
+    Measured,
+    Tagged,
+    durations,
+    tags_of,
+)
 from heliostat.verify.timing.slack import TRIED_STEPS_MAX, Critical, Network, tried
 
 
@@ -27,10 +35,15 @@ class Timing:
     critical: Critical | None = None  # None: no figures were asked for
 
 
-def timing(subject: Subject) -> Timing:
-    """Work it out: some milliseconds; for figures up to a second, where many choices are drawn."""
+def timing(subject: Subject, *, around: frozenset[str] = frozenset()) -> Timing:
+    """Work it out: some milliseconds; for figures up to a second, where many choices are drawn.
+
+    Args:
+        around: workflows of which it is a child; one that starts itself has no time of its own.
+    """
     plan, tags = subject.plan, tags_of(subject.definition)
-    taken = durations(subject.definition, plan, subject.measured)
+    children = _children(subject, around | {plan.id})
+    taken = durations(subject.definition, plan, subject.measured, children)
     bounds = Bounds(plan, taken, tags)
     drawn, critical = None, None
     if subject.figures:
@@ -47,4 +60,32 @@ def timing(subject: Subject) -> Timing:
         deadlines=tuple(deadlines(plan, bounds, subject.starts_at_ms)),
         expected=drawn,
         critical=critical,
+    )
+
+
+def _children(subject: Subject, around: frozenset[str]) -> dict[str, Duration]:
+    """By step id, the times of the children whose definitions are asked about, too."""
+    beside = {each.plan.id: each for each in subject.beside if each.plan.id not in around}
+    found, known = dict[str, Duration](), dict[str, Duration]()
+    for step in subject.plan.steps:
+        child = step.child
+        if child is None or child.detached or child.workflow not in beside:
+            continue
+        if child.workflow not in known:
+            other = replace(beside[child.workflow], beside=subject.beside, figures=subject.figures)
+            known[child.workflow] = _as_duration(timing(other, around=around))
+        found[step.id] = known[child.workflow]
+    return found
+
+
+def _as_duration(found: Timing) -> Duration:
+    total = found.bounds.total
+    mean = DEFAULT_MS["sub_workflow"] if found.expected is None else found.expected.mean_ms
+    least, most = round(total.least), None if total.most == inf else round(total.most)
+    expected_ms = max(least, round(mean))
+    return Duration(
+        min_ms=least,
+        expected_ms=expected_ms if most is None else min(most, expected_ms),
+        max_ms=most,
+        source="child",
     )

@@ -1,7 +1,8 @@
 """What a definition's fields must satisfy together, beyond being there and well typed.
 
 One module per question: `control_flow` (ids, targets, notations, regions), `joins`, `fields` (which
-go together), `kinds` (likewise, of the single step types), `variables`, `shared` (what steps refer
+go together), `tags` (those that say how long it takes), `kinds` (what goes together, of the single
+step types), `variables`, `shared` (what steps refer
 to: semaphores, intervention points, handlers), `properties` (what is declared of executions),
 `slots` (which fields are expressions, and what each may read), `order` (what may run before what),
 `expressions`, `schemas`. Each adds to the `Findings`; none stops at the first fault. Combinations

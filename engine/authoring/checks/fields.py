@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ...expressions.time import parse_duration
 from ..diagnostics import Findings
-from ..fields import DURATION_TAG, AtLeast, ErrorClause, said_duration
+from ..fields import AtLeast, ErrorClause
 from ..model import AttemptFields, Definition, ParallelStep, RetriedFields, Step
 from ..scopes import Scope
 from ..source import Path
 from .refused import refuse
+from .tags import check_tags
 
 _ANSWERS = ("next", "output", "fail", "human")
 
@@ -23,9 +24,7 @@ def check(scope: Scope, findings: Findings) -> None:
         check_clauses(step.on_error, (*path, "on_error"), findings)
         if isinstance(step, RetriedFields):
             _retry(step, path, findings)
-        if DURATION_TAG in step.tags and said_duration(step.tags) is None:
-            message = f'"{step.tags[DURATION_TAG][:40]}" is no whole number of milliseconds'
-            findings.add("HS013", (*path, "tags", DURATION_TAG), message, 'as "90000"')
+        check_tags(step, path, findings)
         timeout = step.timeout if isinstance(step, AttemptFields) else None
         if timeout is not None and parse_duration(timeout) == 0:
             message = "no attempt ends in no time"
