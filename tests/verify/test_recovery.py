@@ -15,6 +15,7 @@ from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.simulator import Simulation
 from heliostat.verify.analyses import Subject
 from heliostat.verify.budget import UNBOUNDED
+from heliostat.verify.certificates.checker import check
 from heliostat.verify.nets.translation import translate
 from heliostat.verify.properties.verdict import Verdict
 from heliostat.verify.recovery.analysis import Undoing, undone, verdicts
@@ -50,6 +51,9 @@ class TestUndone:
         (found,) = verdicts(subject(SAGA))
         assert (found.asked, found.outcome) == ("paid-back", "holds")
         assert {each.kind for each in found.rests_on} == {"tried", "values"}
+        assert found.certificate is not None
+        assert found.net is not None
+        check(found.net, found.certificate)
         assert told(subject(SAGA)) == []
 
     def test_a_step_behind_that_nothing_catches(self) -> None:

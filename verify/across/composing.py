@@ -5,9 +5,9 @@ completion of whoever sends it fills; a bound wait ends only with one. Who is st
 them as a sub-workflow begins there, and lets that step end when it has ended itself. Failures that
 nothing catches lead nowhere, as in every net here: an execution that might fail is not stuck.
 
-A message that is there is taken by the wait, where only one visit in the definition can ever wait
-for it. Elsewhere an event goes to all that wait, and a place that is emptied by the first would
-have the others wait in vain: there a message that has been sent stays sent.
+A message that is there is taken by the wait, where at most one visit in the definition can wait for
+it at a time. Elsewhere an event goes to all that wait, and a place that is emptied by the first
+would have the others wait in vain: there a message that has been sent stays sent.
 """
 
 from __future__ import annotations
@@ -162,9 +162,10 @@ class _Composer:
                 (each.kind, each.key) == (message.kind, message.key) for each in step.alternatives
             )
         ]
-        return len(waits) == 1 and all(
+        one = len(waits) == 1 and all(
             _alone(plan, each) for each in (waits[0], *around(plan, waits[0]))
         )
+        return one or _one_by_one(plan)
 
     # -- places
 
@@ -345,6 +346,17 @@ def _shifted(each: NetTransition, offset: int) -> NetTransition:
         outputs=arcs(each.outputs),
         inhibitors=tuple(place + offset for place in each.inhibitors),
         drains=tuple((place + offset, arcs(back)) for place, back in each.drains),
+    )
+
+
+def _one_by_one(plan: Plan) -> bool:
+    """Whether an execution never has two visits open side by side."""
+    return all(
+        plan.scopes[step.scope].notation == "state_machine"
+        and step.kind != "parallel"
+        and _alone(plan, step)
+        for step in plan.steps
+        if not step.retired
     )
 
 

@@ -24,10 +24,11 @@ from heliostat.verify.across.composing import (
 from heliostat.verify.across.messages import Message, Site, Traffic
 from heliostat.verify.across.messages import traffic as traffic_of
 from heliostat.verify.budget import UNBOUNDED, Budget, OutOfTime
+from heliostat.verify.certificates.certificates import DeadRun
 from heliostat.verify.nets.net import Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.deadlock import acts
-from heliostat.verify.properties.soundness import Space, explored
+from heliostat.verify.properties.soundness import Space, ends_always, explored
 from heliostat.verify.properties.verdict import Act, Fault, Verdict
 from heliostat.verify.reports.diagnostics import in_words, named
 
@@ -40,6 +41,7 @@ class _Stuck:
 
     run: tuple[Act, ...]
     open: tuple[Site, ...]
+    certificate: DeadRun
 
 
 def waits(
@@ -71,13 +73,16 @@ def waits(
     told = _told(plans, traffic, never, _stuck(space, made), asked)
     if told:
         certain = never.issuperset(site for site, _ in told)
+        first = next((stuck for _, stuck in told if stuck is not None), None)
         return Verdict(
             asked=ASKED,
             outcome="fails",
             engine="composed net",
             reason=f"{named([step_name(plans, site) for site, _ in told])} may wait for ever",
             rests_on=_grounds(space, certain=certain),
-            run=next((stuck.run for _, stuck in told if stuck is not None), ()),
+            run=() if first is None else first.run,
+            certificate=None if first is None else first.certificate,
+            net=space.net,
             steps=tuple(plans[own].steps[site.step].id for site, _ in told),
             faults=tuple(_fault(plans, traffic, site, stuck) for site, stuck in told),
         )
@@ -90,6 +95,8 @@ def waits(
         engine="composed net",
         reason=f"what {named([step_name(plans, site) for site in asked])} waits for can come",
         rests_on=_grounds(space, certain=len(plans) == 1),
+        certificate=space.certificate() if ends_always(space) else None,
+        net=space.net,
     )
 
 
@@ -127,19 +134,27 @@ def _never(composed: Composed, traffic: Traffic) -> set[Site]:
 
 def _relaxed(net: Net) -> set[int]:
     """Places that may come to hold a token if nothing were ever taken away."""
+    lacking = [len(each.inputs) for each in net.transitions]
     marked = {place for place, count in enumerate(net.initial) if count}
-    todo = list(net.transitions)
-    while True:
-        rest = []
-        for each in todo:
-            if all(place in marked for place, _ in each.inputs):
-                marked.update(place for place, _ in each.outputs)
-                marked.update(place for _, back in each.drains for place, _ in back)
-            else:
-                rest.append(each)
-        if len(rest) == len(todo):
-            return marked
-        todo = rest
+    todo = [*marked]
+
+    def happens(number: int) -> None:
+        each = net.transitions[number]
+        puts = [*each.outputs, *(one for _, back in each.drains for one in back)]
+        for place in dict.fromkeys(place for place, _ in puts):
+            if place not in marked:
+                marked.add(place)
+                todo.append(place)
+
+    for number, count in enumerate(lacking):
+        if not count:
+            happens(number)
+    while todo:
+        for number in net.consumers[todo.pop()]:
+            lacking[number] -= 1
+            if not lacking[number]:
+                happens(number)
+    return marked
 
 
 def _stuck(space: Space, composed: Composed) -> list[_Stuck]:
@@ -156,7 +171,9 @@ def _stuck(space: Space, composed: Composed) -> list[_Stuck]:
             if count and space.net.places[place].id in composed.waiting
         ]
         if open:
-            found.append((len(run), _Stuck(run=acts(space.net, run), open=tuple(open))))
+            shown = DeadRun(net=space.net.content_hash, run=run)
+            stuck = _Stuck(run=acts(space.net, run), open=tuple(open), certificate=shown)
+            found.append((len(run), stuck))
     return [stuck for _, stuck in sorted(found, key=lambda each: each[0])]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from heliostat.verify.budget import Budget
 from heliostat.verify.nets.net import Marking, Net, NetTransition, Place, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.nets.translation import Translation
@@ -100,11 +101,11 @@ class Watching:
         )
 
 
-def shortest(net: Net, place: int) -> tuple[int, ...] | None:
+def shortest(net: Net, place: int, budget: Budget) -> tuple[int, ...] | None:
     """The shortest run after which a place holds a token; None where it is not found soon."""
     found: dict[Marking, tuple[Marking, int] | None] = {net.initial: None}
     todo = deque([net.initial])
-    while todo and len(found) < SHORTEST_MAX:
+    while todo and len(found) < SHORTEST_MAX and not budget.over:
         marking = todo.popleft()
         if marking[place]:
             run = list[int]()

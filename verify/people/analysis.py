@@ -194,7 +194,7 @@ def _stopped(space: Space) -> str | None:
 
 
 def _run(space: Space) -> tuple[Act, ...]:
-    run = shortest(space.net, _alarm(space))
+    run = shortest(space.net, _alarm(space), space.budget)
     if run is None:
         name = space.translation.overflows[_alarm(space)]
         raised = (n for n, m in enumerate(space.graph.markings) if space.overflow(m) == name)

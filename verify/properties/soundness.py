@@ -507,3 +507,9 @@ def explored(
     `translation.overflows` (`Space.overflow`), or as a marking that no end can be reached from.
     """
     return _looked(translation, states_max, budget=budget)
+
+
+def ends_always(space: Space) -> bool:
+    """Whether an end can be reached from everywhere, so that the space is its own certificate; a
+    net with an alarm (`nets.watching`) then raises none."""
+    return space.stopped is None and not space.graph.dead and min(space.ends) >= 0

@@ -24,7 +24,7 @@ from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.nets.watching import Watching, shortest
 from heliostat.verify.properties.deadlock import acts
-from heliostat.verify.properties.soundness import Space, explored
+from heliostat.verify.properties.soundness import Space, ends_always, explored
 from heliostat.verify.properties.verdict import Act, Fault, Verdict
 from heliostat.verify.reports.diagnostics import in_words
 
@@ -90,6 +90,8 @@ def undone(plan: Plan, asked: Undoing, budget: Budget) -> Verdict:
         rests_on=space.rests_on,
         steps=(step.id, by.id),
         faults=tuple(_given_up(plan, asked, by)),
+        certificate=space.certificate() if ends_always(space) else None,
+        net=space.net,
     )
 
 
@@ -212,7 +214,7 @@ def _told(
 
 def _run(space: Space, alarm: int) -> tuple[Act, ...]:
     """A short run to where an alarm is raised."""
-    run = shortest(space.net, alarm)
+    run = shortest(space.net, alarm, space.budget)
     if run is None:
         number = next(
             n for n, marking in enumerate(space.graph.markings) if space.overflow(marking)
