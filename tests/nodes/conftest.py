@@ -35,7 +35,10 @@ STORE_BYTES = 100_000_000
 class Nodes:
     """A Ray cluster whose nodes come and go."""
 
-    def __init__(self) -> None:
+    def __init__(self, **head: Any) -> None:
+        """Args:
+        head: what its first node is started with beside what all are, as Ray names it.
+        """
         prepare_quiet()
         os.environ["RAY_AUTH_MODE"] = "disabled"
         from ray._common.utils import get_default_ray_temp_dir
@@ -47,6 +50,7 @@ class Nodes:
         Path(get_default_ray_temp_dir()).mkdir(parents=True, exist_ok=True)
         self._all: list[Any] = []
         self._made = 0
+        self._head = head
         self.begin()
 
     def begin(self) -> None:
@@ -55,7 +59,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()  # type: ignore[no-untyped-call]  # Ray's
-        head = self.add()
+        head = self.add(**self._head)
         self.address: str = self._cluster.address
         ray.init(
             address=self.address,
@@ -64,7 +68,7 @@ class Nodes:
             namespace="heliostat",
         )
 
-    def add(self, **resources: float) -> Any:
+    def add(self, resources: dict[str, float] | None = None, **settings: Any) -> Any:
         """One more node; known to the cluster when this returns."""
         self._made += 1
         node = self._cluster.add_node(
@@ -73,8 +77,9 @@ class Nodes:
             num_cpus=CPUS,
             object_store_memory=STORE_BYTES,
             include_dashboard=False,
-            resources=resources,
+            resources=resources or {},
             temp_dir=self._temp,
+            **settings,
         )
         self._all.append(node)
         return node

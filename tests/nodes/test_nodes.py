@@ -80,7 +80,7 @@ def test_a_node_that_joins_gets_work(configuration: Configuration, nodes: Nodes)
     with attach(configuration) as client:
         with pytest.raises(ExecutionFailed, match="late"):
             client.start("where").result(60)  # no node could ever run it
-        joined = nodes.add(late=3)
+        joined = nodes.add({"late": 3})
 
         def ran_there() -> bool:
             try:
