@@ -21,11 +21,13 @@ from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import simulate
-from heliostat.verify.certificates.checker import Rejected
+from heliostat.verify.certificates.certificates import HeldUp
+from heliostat.verify.certificates.checker import Rejected, check
 from heliostat.verify.certificates.order import TakenInOrder, check_order
 from heliostat.verify.properties.soundness import verify
 from heliostat.verify.reports.diagnostics import diagnostics
 from heliostat.verify.resources.order import Tangled, taken_in_order
+from heliostat.verify.resources.peaks import roomy
 from heliostat.verify.resources.waiting import Free, Stuck, explore_waiting
 
 Uses: TypeAlias = dict[str, int]
@@ -141,7 +143,10 @@ def random_program(random: Random, semaphores: Uses, left: Uses, depth: int = 2)
 def answer(plan: Plan) -> Stuck | Free | TakenInOrder | str:
     order = taken_in_order(plan)
     if isinstance(order, Tangled):
-        return explore_waiting(plan, order)
+        found = explore_waiting(plan, order)
+        if not isinstance(taken_in_order(plan, roomy(plan)), Tangled):
+            assert not isinstance(found, Stuck)
+        return found
     check_order(plan, order)
     return order
 
@@ -204,6 +209,9 @@ class TestWhatQueuesDo:
         definition = parse_definition(QUEUE)
         verdict = verify(compile_plan(definition)).about("deadlock")
         assert (verdict.outcome, verdict.engine, verdict.exact) == ("fails", "waiting", True)
+        assert verdict.net is not None
+        assert isinstance(verdict.certificate, HeldUp)
+        check(verdict.net, verdict.certificate)
         assert [str(each) for each in verdict.run] == [
             "fork completes",
             "around takes b",
@@ -214,6 +222,24 @@ class TestWhatQueuesDo:
         (found,) = diagnostics(definition, [verdict])
         assert (found.code, found.step, found.severity) == ("HS501", "both", "error")
         assert simulate(definition).status == "Waiting"
+
+    def test_a_run_that_holds_nobody_up_is_rejected(self) -> None:
+        verdict = verify(compile_plan(parse_definition(QUEUE))).about("deadlock")
+        net, found = verdict.net, verdict.certificate
+        assert net is not None
+        assert isinstance(found, HeldUp)
+        first, second = found.waiters
+        others = [
+            replace(found, run=found.run[:-1]),  # `inner` does not wait yet
+            replace(found, run=found.run[1:]),  # that cannot be
+            replace(found, waiters=(second, first)),  # `inner` is given its permit
+            replace(found, waiters=(first,)),  # `inner` goes on
+            replace(found, waiters=()),
+            replace(found, net="another"),
+        ]
+        for other in others:
+            with pytest.raises(Rejected):
+                check(net, other)
 
     def test_taken_one_inside_the_other_they_are_not_waited_for_in_a_circle(self) -> None:
         text = QUEUE.replace("uses: {a: 1, b: 1}}", "uses: {b: 1}}")
@@ -241,12 +267,25 @@ class TestWhatQueuesDo:
         assert verify(compile_plan(definition)).about("deadlock").outcome == "fails"
         assert simulate(definition).status == "Waiting"
 
+    def test_tens_of_items_that_take_all_there_is_are_found(self) -> None:
+        text = ITEMS.replace("a: 3", "a: 40").replace("range(0, 3)", "$.input.items")
+        verdict = verify(compile_plan(parse_definition(text))).about("deadlock")
+        assert verdict.outcome == "fails"
+        assert [str(each) for each in verdict.run].count("each takes a") == 40
+
+    def test_so_few_items_that_one_permit_is_always_left_need_no_exploration(self) -> None:
+        text = ITEMS.replace("a: 3", "a: 40").replace("range(0, 3)", "range(0, 39)")
+        verdict = verify(compile_plan(parse_definition(text))).about("deadlock")
+        assert (verdict.outcome, verdict.engine) == ("holds", "exploration")
+        more = compile_plan(parse_definition(text.replace("range(0, 39)", "range(0, 40)")))
+        assert verify(more).about("deadlock").outcome == "fails"
+
     def test_what_is_too_large_is_not_known(self) -> None:
-        text = ITEMS.replace("a: 3", "a: 40")
-        plan = compile_plan(parse_definition(text.replace("range(0, 3)", "range(0, 30)")))
-        verdict = verify(plan).about("deadlock")
-        assert verdict.outcome == "inconclusive"
-        assert "items side by side" in verdict.reason
+        plan = compile_plan(parse_definition(ITEMS.replace("each\n", "each\n    concurrency: 2\n")))
+        order = taken_in_order(plan)
+        assert isinstance(order, Tangled)
+        found = explore_waiting(plan, order, states_max=20)
+        assert found == "the bound of 20 markings was reached, with 2 items side by side"
 
 
 class TestOrder:

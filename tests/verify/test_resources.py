@@ -358,6 +358,7 @@ class TestReport:
             "capacity": None,
             "peak": 15.0,
             "exact": True,
+            "bound": True,
             "utilisation": None,
             "busy_ms": None,
             "steps": [

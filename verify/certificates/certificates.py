@@ -103,6 +103,16 @@ class Pump:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """A run after which nothing but waiting for permits goes on: net transitions that lack some, or
+    want what one that came before them wants, in the order in which they come."""
+
+    net: str
+    run: tuple[int, ...]
+    waiters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GivenBack:
     """For each of some resources, how much of it a token of each place stands for.
 
@@ -115,5 +125,15 @@ class GivenBack:
 
 
 Certificate: TypeAlias = (
-    DeadRun | Explored | Reduced | CutOff | Trapped | Ordered | Weighted | Finite | Pump | GivenBack
+    DeadRun
+    | Explored
+    | Reduced
+    | CutOff
+    | Trapped
+    | Ordered
+    | Weighted
+    | Finite
+    | Pump
+    | HeldUp
+    | GivenBack
 )

@@ -14,6 +14,7 @@ from heliostat.verify.certificates.certificates import (
     Explored,
     Finite,
     GivenBack,
+    HeldUp,
     Ordered,
     Pump,
     Reduced,
@@ -57,6 +58,8 @@ def check(net: Net, certificate: Certificate) -> None:
             _closed(net, certificate.markings, net.initial)
         case Pump():
             _pump(net, certificate)
+        case HeldUp():
+            _held_up(net, certificate)
         case GivenBack():
             for place, weights in certificate.weights:
                 _given_back(net, place, weights)
@@ -355,6 +358,34 @@ class _Rules:
             if other in needed or not (swallows(each, them) or swallows(them, each)):
                 raise Rejected(f"{them.id!r} may interfere with {each.id!r}")
         self._good.add((number, whole))
+
+
+def _held_up(net: Net, certificate: HeldUp) -> None:
+    """That the run can be, and behind it each waiter is held up and nothing else goes on."""
+    marking = net.initial
+    for number in certificate.run:
+        each = net.transitions[number]
+        if not _may(marking, each):
+            raise Rejected(f"{each.id!r} cannot happen there")
+        marking = _after(marking, each)
+    wanted, kept = set[int](), set[int]()
+    for number in certificate.waiters:
+        each = net.transitions[number]
+        permits = [(p, w) for p, w in each.inputs if net.places[p].role == "resource"]
+        waits = [(p, w) for p, w in each.inputs if net.places[p].role != "resource"]
+        if not permits or any(marking[p] < w for p, w in waits):
+            raise Rejected(f"{each.id!r} waits for no permits")
+        if all(marking[p] >= w for p, w in permits) and wanted.isdisjoint(p for p, _ in permits):
+            raise Rejected(f"{each.id!r} is given its permits")
+        wanted.update(p for p, _ in permits)
+        kept.update(p for p, _ in waits)
+    if not kept:
+        raise Rejected("nobody waits")
+    for number, each in enumerate(net.transitions):
+        if each.outside or number in certificate.waiters or not _may(marking, each):
+            continue
+        if kept.isdisjoint(p for p, _ in each.inputs):
+            raise Rejected(f"{each.id!r} goes on")
 
 
 def _given_back(net: Net, resource: int, weights: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from heliostat.engine.authoring.diagnostics import Severity
 from heliostat.engine.authoring.source import Path
 from heliostat.engine.values import Json
 from heliostat.verify.certificates.certificates import Certificate
+from heliostat.verify.certificates.order import TakenInOrder
 from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.parts import Abstraction
 
@@ -185,6 +186,7 @@ class Verdict:
     witness: Mapping[str, Json] | None = None  # data that a counterexample begins with
     section: Section | None = None
     certificate: Certificate | None = None
+    order: TakenInOrder | None = None  # of the plan's semaphores, where there is one
     net: Net | None = None  # that the certificate speaks of, if it is not the report's
 
     @property

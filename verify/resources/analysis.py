@@ -30,8 +30,8 @@ from heliostat.verify.resources.demands import (
 )
 from heliostat.verify.resources.giving import given_back
 from heliostat.verify.resources.order import Tangled, taken_in_order
-from heliostat.verify.resources.peaks import NotKnown, Peak, Peaks
-from heliostat.verify.timing.durations import constant, durations, tags_of
+from heliostat.verify.resources.peaks import NotKnown, Peak, Peaks, written
+from heliostat.verify.timing.durations import durations, tags_of
 from heliostat.verify.timing.words import amount
 
 STEPS_NAMED: Final = 4
@@ -66,7 +66,7 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
         return
     faults = tuple(_unfit(plan, cluster)) if cluster is not None else ()
     unknown = next((use.peak for use in uses if isinstance(use.peak, str)), None)
-    given = given_back(plan)
+    given, order = given_back(plan), taken_in_order(plan)
     outcome: Outcome = "holds" if unknown is None else "inconclusive"
     if faults:
         outcome = "fails"
@@ -78,6 +78,7 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
         steps=tuple(dict.fromkeys(each.step for each in faults if each.step is not None)),
         faults=faults,
         section=_section(plan, uses, subject.executions),
+        order=None if isinstance(order, Tangled) else order,
         net=None if given is None else given[0],
         certificate=None if given is None else given[1],
     )
@@ -123,18 +124,12 @@ def _capacity(plan: Plan, cluster: Cluster | None, resource: Resource) -> int | 
 
 def _items(subject: Subject) -> Mapping[str, int]:
     """How many items a list has that is written down, or that a tag speaks of."""
-    tags, found = tags_of(subject.definition), dict[str, int]()
-    for step in subject.plan.steps:
-        if step.foreach is None or step.retired:
-            continue
-        match constant(step.foreach.items):
-            case (list() as items,):
-                found[step.id] = len(items)
-            case _:
-                said = said_number(tags.get(step.id, {}), ITEMS_TAG)
-                if said is not None:
-                    found[step.id] = said
-    return found
+    found = dict[str, int]()
+    for id, tags in tags_of(subject.definition).items():
+        said = said_number(tags, ITEMS_TAG)
+        if said is not None:
+            found[id] = said
+    return {**found, **written(subject.plan)}
 
 
 def _busy(subject: Subject) -> Mapping[Resource, float]:
@@ -224,7 +219,7 @@ def _fits(uses: Sequence[Use], cluster: Cluster | None) -> str:
     kinds = {use.resource.kind for use in uses}
     told = []
     if kinds - {"semaphore"}:
-        told.append("an attempt has all that it takes at once, and waits holding none of it")
+        told.append("for any number of executions: an attempt has all it takes at once, or waits")
     if "node" in kinds and cluster is not None:
         told.append("each fits on a node by itself")
     if "semaphore" in kinds:
@@ -283,6 +278,8 @@ def _peak(use: Use) -> str:
     if isinstance(use.peak, str):
         return "not known"
     told = use.resource.amount(use.peak.units)
+    if use.peak.more:
+        return f"at least {told}"
     return told if use.peak.exact else f"at most {told}"
 
 
@@ -333,6 +330,7 @@ def _value(use: Use) -> dict[str, Any]:
         "capacity": None if use.capacity is None else use.capacity / UNITS,
         "peak": None if known is None else known.units / UNITS,
         "exact": known is not None and known.exact,
+        "bound": known is not None and not known.more,
         "utilisation": use.wanted,
         "busy_ms": use.busy_ms,
         "steps": []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from heliostat.engine.plan.plan import Plan
+from heliostat.verify.certificates.certificates import HeldUp
 from heliostat.verify.nets.net import Net
 from heliostat.verify.properties.verdict import (
     Act,
@@ -21,6 +22,7 @@ from heliostat.verify.properties.verdict import (
     Verdict,
 )
 from heliostat.verify.resources.order import Tangled, taken_in_order
+from heliostat.verify.resources.peaks import roomy
 from heliostat.verify.resources.waiting import Stuck, Waiter, explore_waiting, owner
 
 
@@ -45,6 +47,8 @@ def _looked_through(
     verdict: Verdict, plan: Plan, time_max_ms: int | None, now_ms: Callable[[], float] | None
 ) -> Verdict:
     order = taken_in_order(plan)
+    if isinstance(order, Tangled):  # what no step around can use up keeps nobody waiting
+        order = taken_in_order(plan, roomy(plan, time_max_ms=time_max_ms, now_ms=now_ms))
     if not isinstance(order, Tangled):
         return verdict
     found = explore_waiting(plan, order, time_max_ms=time_max_ms, now_ms=now_ms)
@@ -78,6 +82,14 @@ def _fails(found: Stuck) -> Verdict:
         rests_on=found.translation.abstractions,
         run=run,
         deadlocks=(_deadlock(net, found, run, steps, description),),
+        net=net,
+        certificate=HeldUp(
+            net=net.content_hash,
+            run=found.run,
+            waiters=tuple(waiter.transition for waiter in found.waiters),
+        )
+        if found.alone
+        else None,
     )
 
 

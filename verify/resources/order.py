@@ -24,13 +24,20 @@ class Tangled:
     beside: frozenset[str]  # others that are held around steps: they keep some from meeting
 
 
-def taken_in_order(plan: Plan) -> TakenInOrder | Tangled:
-    """The levels of the semaphores of an execution, or those that have none."""
+def taken_in_order(plan: Plan, roomy: frozenset[str] = frozenset()) -> TakenInOrder | Tangled:
+    """The levels of the semaphores of an execution, or those that have none.
+
+    Args:
+        roomy: those of which enough is left whatever is held while others are waited for; who
+            holds some of them keeps nobody waiting.
+    """
     classes = _classes(plan)
     before: dict[str, set[str]] = {name: set() for name in classes.values()}
     for step in in_use(plan):
         for outer in enclosing(plan, step):
             for held, _ in outer.uses:
+                if held in roomy:
+                    continue
                 before[classes[step.uses[0][0]]].add(classes[held])
     tangled = {name for name in before if name in _behind(before, name)}
     if tangled:

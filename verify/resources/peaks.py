@@ -21,7 +21,6 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from heliostat.engine.plan.plan import Plan, ScopePlan, StepPlan
-from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.parts import Abstraction, may_complete
 from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.properties.deadlock import acts
@@ -30,6 +29,7 @@ from heliostat.verify.resources.antichain import heaviest_antichain
 from heliostat.verify.resources.demands import UNITS, Resource, demand
 from heliostat.verify.space.explore import Graph, Inconclusive, explore
 from heliostat.verify.structure.weights import weights
+from heliostat.verify.timing.durations import constant
 
 MARKINGS_MAX: Final = 5_000
 """Of one state machine: without reduction their number doubles with each branch."""
@@ -58,6 +58,7 @@ class Peak:
     open: tuple[tuple[int, int], ...] = ()  # steps and how many of them, those around included
     run: tuple[Act, ...] = ()  # that leads there, where it is exact
     exact: bool = True
+    more: bool = False  # handlers may have steps run more often than was looked at
     rests_on: tuple[Abstraction, ...] = ()
 
     def times(self, count: int) -> Peak:
@@ -87,12 +88,15 @@ class Peaks:
         plan: Plan,
         items: Mapping[str, int] = MappingProxyType({}),
         *,
+        around: bool = False,
         time_max_ms: int | None = None,
         now_ms: Clock | None = None,
     ) -> None:
         """Args:
         items: by step id, how many items its `foreach` has, where that is known.
+        around: count only what is held around steps, and not what attempts take.
         """
+        self._around = around
         self._plan, self._items = plan, items
         self._time_max_ms, self._now_ms = time_max_ms, now_ms
         self._explored: dict[int, tuple[Translation, Graph]] = {}
@@ -107,10 +111,10 @@ class Peaks:
         found = self._scope(plan.root, resource)
         handled = [s for s in self._beside() if resource in demand(s)]
         if not found.exact or handled or not self._fits(found):
-            found = replace(found, exact=False, run=())
+            found = replace(found, exact=False, more=found.more or bool(handled), run=())
         capacity = plan.semaphores.get(resource.name) if resource.kind == "semaphore" else None
         if capacity is not None and found.units > capacity * UNITS:
-            found = replace(found, units=capacity * UNITS, exact=True)
+            found = replace(found, units=capacity * UNITS, exact=True, more=False)
         return found
 
     def _beside(self) -> Iterator[StepPlan]:
@@ -131,7 +135,7 @@ class Peaks:
 
     def _step(self, step: StepPlan, resource: Resource) -> Peak:
         """Of one visit."""
-        own = demand(step).get(resource, 0)
+        own = 0 if self._around and not step.scopes else demand(step).get(resource, 0)
         inner = [self._scope(self._plan.scopes[number], resource) for number in step.scopes]
         units = own + sum(each.units for each in inner)
         if not units:
@@ -156,6 +160,7 @@ class Peaks:
                 *(act for each in inner for act in each.run),
             ),
             exact=all(each.exact for each in inner),
+            more=any(each.more for each in inner),
             rests_on=tuple(dict.fromkeys(one for each in inner for one in each.rests_on)),
         )
 
@@ -212,16 +217,16 @@ class Peaks:
             return sum(marking[place] * peak.units for place, peak in weighing)
 
         if graph.stopped is not None:
-            return _bound(net, weighing, graph.stopped)
+            return _bound(translation, weighing, graph.stopped)
         best = max(range(len(graph.markings)), key=lambda n: (weight(graph.markings[n]), -n))
         marking = graph.markings[best]
         there = [peak.times(marking[place]) for place, peak in weighing if marking[place]]
         done = acts(net, graph.run_to(best))
         found = _together(weight(marking), done, there, exact=True)
-        # that a handler triggers a step twice at most is no bound of what it may do
         return replace(
             found,
             exact=found.exact and not translation.abstractions,
+            more=found.more or any(each.kind == "trigger" for each in translation.abstractions),
             rests_on=tuple(dict.fromkeys((*translation.abstractions, *found.rests_on))),
         )
 
@@ -241,9 +246,12 @@ class Peaks:
         return known
 
 
-def _bound(net: Net, weighing: list[tuple[int, Peak]], stopped: Inconclusive) -> Peak:
+def _bound(
+    translation: Translation, weighing: list[tuple[int, Peak]], stopped: Inconclusive
+) -> Peak:
     """Of a state machine with too many markings: weights of places by which nothing puts more than
     it takes, and no marking weighs more than the initial one."""
+    net = translation.net
     least = [0] * len(net.places)
     for place, peak in weighing:
         least[place] = peak.units
@@ -253,7 +261,36 @@ def _bound(net: Net, weighing: list[tuple[int, Peak]], stopped: Inconclusive) ->
         raise NotKnown(f"a state machine has {stopped}")
     most = sum(count * weight for count, weight in zip(net.initial, found, strict=True))
     holdings = (holding for _, peak in weighing for holding in peak.holdings)
-    return Peak(units=most * shared, holdings=tuple(holdings), exact=False)
+    more = any(each.kind == "trigger" for each in translation.abstractions)
+    return Peak(units=most * shared, holdings=tuple(holdings), exact=False, more=more)
+
+
+def written(plan: Plan) -> dict[str, int]:
+    """How many items lists have that are written down, by step id."""
+    found = dict[str, int]()
+    for step in plan.steps:
+        if step.foreach is not None and not step.retired:
+            match constant(step.foreach.items):
+                case (list() as items,):
+                    found[step.id] = len(items)
+    return found
+
+
+def roomy(
+    plan: Plan, *, time_max_ms: int | None = None, now_ms: Clock | None = None
+) -> frozenset[str]:
+    """Semaphores of which the most that is held around steps leaves enough for any step."""
+    peaks = Peaks(plan, written(plan), around=True, time_max_ms=time_max_ms, now_ms=now_ms)
+    found = set[str]()
+    for name, capacity in plan.semaphores.items():
+        wanted = [count for s in plan.steps if not s.retired for n, count in s.uses if n == name]
+        try:
+            held = peaks.of(Resource(kind="semaphore", name=name))
+        except NotKnown:
+            continue
+        if not held.more and held.units + max(wanted, default=0) * UNITS <= capacity * UNITS:
+            found.add(name)
+    return frozenset(found)
 
 
 def _waits_for_all(step: StepPlan) -> bool:
@@ -270,6 +307,7 @@ def _together(
         open=tuple(each for peak in peaks for each in peak.open),
         run=(*done, *(act for peak in peaks for act in peak.run)),
         exact=exact and all(peak.exact for peak in peaks),
+        more=any(peak.more for peak in peaks),
         rests_on=tuple(dict.fromkeys(one for peak in peaks for one in peak.rests_on)),
     )
 

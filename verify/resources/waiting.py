@@ -30,13 +30,18 @@ from heliostat.verify.nets.net import Marking, Net, NetTransition, TooManyTokens
 from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.nets.visits import VISITS_MAX
 from heliostat.verify.resources.order import Tangled, in_use
-from heliostat.verify.space.explore import Inconclusive
 
 STATES_MAX: Final = 20_000
 """Markings of all explorations together: each is made without reduction."""
 
 ITEMS_MAX: Final = 6
 """Items of a body side by side; with more the markings pass any bound."""
+
+GRASPED_MAX: Final = 64
+"""Likewise where one run alone is looked at."""
+
+MOVES_MAX: Final = 5_000
+"""Of that run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,8 @@ class Stuck:
     marking: Marking
     waiters: tuple[Waiter, ...]  # in an order of arrival that holds all of them up
     items: int
+    alone: bool
+    """Whether nothing else may happen there, also of what a list or a completed item would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,30 +87,33 @@ def explore_waiting(
     Returns a sentence that names the bound, where one was reached.
     """
     until = None if time_max_ms is None or now_ms is None else now_ms() + time_max_ms
+
+    def late() -> bool:
+        return until is not None and now_ms is not None and now_ms() > until
+
     semaphores = tangled.semaphores | tangled.beside
     enough = _enough(plan, semaphores)
-    left, reached, items = states_max, "", 0
-    for items in range(min(2, enough), min(enough, ITEMS_MAX) + 1):
-        try:
+    left = states_max
+    reached = f"{enough} items side by side would show it, and {ITEMS_MAX} were looked at"
+    try:
+        for items in range(min(2, enough), min(enough, ITEMS_MAX) + 1):
             made = translate(plan, "proof", semaphores=semaphores, items=items)
-        except TooManyTokens as error:
-            return str(error)
-        found = _Exploration(plan, made, items).explore(
-            left, lambda: until is not None and now_ms is not None and now_ms() > until
-        )
-        if isinstance(found, Stuck):
-            return found
-        if isinstance(found, str):
-            return f"{found}, with {items} items side by side" if enough > 1 else found
-        if isinstance(found, Inconclusive):
-            reached = f"the bound of {found}" if found.bound != "time" else "the bound of time"
-            if found.bound == "time":
-                reached = f"the bound of {time_max_ms} ms"
-            return f"{reached} was reached, with {items} items side by side"
-        left -= found
-    if enough > ITEMS_MAX:
-        return f"{enough} items side by side would show it, and {ITEMS_MAX} were looked at"
-    return Free(markings=states_max - left, items=items)
+            found = _Exploration(plan, made, items).explore(left, late)
+            if isinstance(found, Stuck):
+                return found
+            if isinstance(found, str):
+                beside = f", with {items} items side by side" if enough > 1 else ""
+                reached = f"{found}{beside}"
+                break
+            left -= found
+        else:
+            if enough <= ITEMS_MAX:
+                return Free(markings=states_max - left, items=enough)
+        items = min(enough, GRASPED_MAX)
+        made = translate(plan, "proof", semaphores=semaphores, items=items)
+        return _Exploration(plan, made, items).grasp(late) or reached
+    except TooManyTokens as error:
+        return str(error)
 
 
 def _enough(plan: Plan, semaphores: frozenset[str]) -> int:
@@ -137,9 +147,8 @@ class _Exploration:
             if number not in self._taking and not each.outside and not self._is_early(each)
         ]
 
-    def explore(
-        self, states_max: int, late: Callable[[], bool]
-    ) -> Stuck | Inconclusive | str | int:
+    def explore(self, states_max: int, late: Callable[[], bool]) -> Stuck | str | int:
+        """A stuck marking; the bound that was reached, in words; or how many markings there are."""
         net, alike = self._net, _Alike(self._net)
         parents: dict[Marking, tuple[Marking, int] | None] = {net.initial: None}
         seen = {alike.key(net.initial)}
@@ -154,13 +163,7 @@ class _Exploration:
                     overflown = step
             waiters = self._stuck(marking)
             if waiters is not None and not self._overflows(marking):
-                return Stuck(
-                    translation=self._translation,
-                    run=_run(parents, marking),
-                    marking=marking,
-                    waiters=tuple(waiters),
-                    items=self._items,
-                )
+                return self._found(_run(parents, marking), marking, waiters)
             for number, each in enumerate(net.transitions):
                 if each.ending == "failed" or not net.enabled(marking, number):
                     continue
@@ -174,12 +177,71 @@ class _Exploration:
                     parents[after] = (marking, number)
                     todo.append(after)
             if len(seen) > states_max:
-                return Inconclusive(bound="states", limit=states_max)
+                return f"the bound of {states_max} markings was reached"
             if late():
-                return Inconclusive(bound="time", limit=0)
+                return "the time was over"
         if overflown is not None:
             return f"more than {VISITS_MAX} visits of {overflown!r} may be open at once"
         return len(seen)
+
+    def grasp(self, late: Callable[[], bool]) -> Stuck | None:
+        """One run on which all is taken that can be before anything is given back.
+
+        It finds what no exploration comes to, as tens of items that hold one permit each, and shows
+        nothing where it finds none.
+        """
+        net, marking, run = self._net, self._net.initial, list[int]()
+        seen = {marking}
+        while len(run) < MOVES_MAX and not late() and not net.is_final(marking):
+            waiters = self._stuck(marking)
+            if waiters is not None and not self._overflows(marking):
+                return self._found(tuple(run), marking, waiters)
+            ways = sorted(
+                (self._eagerness(number), number)
+                for number, each in enumerate(net.transitions)
+                if each.ending != "failed" and net.enabled(marking, number)
+            )
+            following = ((n, net.fire(marking, n)) for _, n in ways)
+            way = next(((n, after) for n, after in following if after not in seen), None)
+            if way is None:
+                return None
+            run.append(way[0])
+            marking = way[1]
+            seen.add(marking)
+        return None
+
+    def _eagerness(self, number: int) -> int:
+        """What holds permits while more goes on comes first, what gives some back last."""
+        each, net = self._net.transitions[number], self._net
+        step = self._step_of.get(each.step or owner(net, each))
+        if each.drains or each.outside or "fails" in each.act or "skips" in each.act:
+            return 4
+        if number in self._taking:
+            return 0 if step is not None and step.scopes else 2
+        return 3 if any(_is_resource(net, place) for place, _ in each.outputs) else 1
+
+    def _found(self, run: tuple[int, ...], marking: Marking, waiters: list[Waiter]) -> Stuck:
+        return Stuck(
+            translation=self._translation,
+            run=run,
+            marking=marking,
+            waiters=tuple(waiters),
+            items=self._items,
+            alone=self._alone(marking, waiters),
+        )
+
+    def _alone(self, marking: Marking, waiters: list[Waiter]) -> bool:
+        """Whether whatever may happen would take what a waiter has."""
+        net, held_up = self._net, {waiter.transition for waiter in waiters}
+        kept = {
+            p for n in held_up for p, _ in net.transitions[n].inputs if not _is_resource(net, p)
+        }
+        others = (
+            each
+            for n, each in enumerate(net.transitions)
+            if n not in held_up and not each.outside and net.enabled(marking, n)
+        )
+        return all(not kept.isdisjoint(p for p, _ in each.inputs) for each in others)
 
     def _overflows(self, marking: Marking) -> bool:
         return any(marking[place] for place in self._translation.overflows)
