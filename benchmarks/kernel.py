@@ -22,9 +22,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from heliostat.engine.kernel.codec import encode_event, encode_snapshot, fold
+from heliostat.engine.kernel.codec import decode_event, encode_event, encode_snapshot, fold
 from heliostat.engine.kernel.events import ExecutionEvent
 from heliostat.engine.kernel.state import ExecutionState
+from heliostat.engine.monitor.conformance import Conformance
+from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.plan import Plan
 from tests.engine.kernel.driving import (
     ACTIVITY_LOOP,
@@ -61,11 +63,13 @@ def measure(name: str, plan: Plan, input: Any) -> dict[str, Any]:
     began = time.process_time()
     fold(plan, kept)
     folded = time.process_time() - began
+    decoded = [decode_event(body) for body in kept]
     return {
         "name": name,
         "events": events,
         "us_per_event": round(elapsed / events * 1e6, 2),
         "us_per_event_folded": round(folded / len(kept) * 1e6, 2),
+        "us_per_event_followed": followed(Tables(plan), [decoded]),
         "bytes_per_event": round(size / events, 1),
         "snapshot_bytes": len(encode_snapshot(state)),
         "peak_mib": round(peak_mib(), 1),
@@ -82,14 +86,40 @@ def three_steps(times: int) -> dict[str, Any]:
             size += sum(map(len, _encoded(turn)))
             events += len(turn)
     elapsed = time.process_time() - began
+    one = [event for turn in drive(plan, ExecutionState(), {"x": 1}, lambda _: 1) for event in turn]
     return {
         "name": f"{times:,} executions of three steps",
         "events": events,
         "us_per_event": round(elapsed / events * 1e6, 2),
+        "us_per_event_followed": followed(Tables(plan), [one] * 2_000),
         "us_per_execution": round(elapsed / times * 1e6, 1),
         "bytes_per_event": round(size / events, 1),
         "peak_mib": round(peak_mib(), 1),
     }
+
+
+def graph(steps: int) -> str:
+    """A DAG in which each step needs one before it, and is needed by two."""
+    lines = [f"  - {{id: s{n}, type: activity, activity: 'm:f', needs: [{_need(n)}]}}"
+             for n in range(steps)]  # fmt: skip
+    return "\n".join(("id: graph", "version: '1'", "steps:", *lines))
+
+
+def _need(number: int) -> str:
+    return f"s{(number - 1) // 2}" if number else ""
+
+
+def followed(tables: Tables, histories: list[list[ExecutionEvent]]) -> float:
+    """CPU µs an event to hold histories against their plan, as hosts do before they commit."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        for events in histories:
+            conformance = Conformance(tables)
+            for event in events:
+                conformance.follow((event,))
+        times.append(time.process_time() - began)
+    return round(min(times) / sum(map(len, histories)) * 1e6, 2)
 
 
 def _encoded(events: list[ExecutionEvent]) -> Iterator[bytes]:
@@ -107,10 +137,11 @@ def main() -> None:
         measure(f"loop of {loop:,} activities", plan_of(ACTIVITY_LOOP), {"times": loop}),
         measure(f"loop of {loop:,} decisions", plan_of(DECISION_LOOP), {"times": loop}),
         measure(f"foreach over {width:,}", plan_of(WIDE), {"width": width}),
+        measure("graph of 1,000 steps", plan_of(graph(1_000)), None),
     ]
     table = Table(title="the kernel alone")
-    columns = ("events", "us_per_event", "us_per_event_folded", "bytes_per_event",
-               "snapshot_bytes", "peak_mib")  # fmt: skip
+    columns = ("events", "us_per_event", "us_per_event_folded", "us_per_event_followed",
+               "bytes_per_event", "snapshot_bytes", "peak_mib")  # fmt: skip
     for title in ("measurement", *columns):
         table.add_column(title, justify="left" if title == "measurement" else "right")
     for each in figures:

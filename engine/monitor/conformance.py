@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.kernel import events as e
+from heliostat.engine.kernel.events import ExecutionStarted, StepCompleted
 from heliostat.engine.kernel.items import outcome_of
-from heliostat.engine.monitor.frequent import completed
+from heliostat.engine.monitor.frequent import completed, started
 from heliostat.engine.monitor.marking import (
     ROOT,
     Awaited,
@@ -64,7 +65,10 @@ class Conformance:
             if self.lost:
                 continue
             kind = type(event)
-            if kind is e.StepCompleted and completed(tables, marking, event):  # type: ignore[arg-type]  # by `kind`
+            if kind is StepCompleted:
+                if completed(tables, marking, event):  # type: ignore[arg-type]  # by `kind`
+                    continue
+            elif kind is ExecutionStarted and started(tables, marking, event):  # type: ignore[arg-type]  # by `kind`
                 continue
             try:
                 _FOLLOW[kind](marking, event)
@@ -110,7 +114,9 @@ def _root(marking: Marking) -> Scope:
 def _over(marking: Marking) -> Scope:
     """The root, where nothing of the execution is under way any more."""
     root = _root(marking)
-    for number in (ROOT, *marking.sides):
+    if not marking.rare.sides and root.quiet:
+        return root
+    for number in (ROOT, *marking.rare.sides):
         scope = marking.scopes[number]
         if not scope.quiet:
             raise Unfit(f"the execution ends, and {_under_way(marking, scope)}")
@@ -125,9 +131,9 @@ def _under_way(marking: Marking, scope: Scope) -> str:
 
 
 def _end(marking: Marking, status: str) -> None:
-    for number in marking.sides:
+    for number in marking.rare.sides:
         marking.drop_scope(number)
-    marking.sides.clear()
+    marking.rare.sides.clear()
     marking.ended = status
     marking.paused = False
 
@@ -169,9 +175,9 @@ def _redirected(marking: Marking, event: e.ExecutionRedirected) -> None:
     root = _over(marking)
     if marking.redirected or marking.canceled:
         raise Unfit("the definition's `on_error` leads on once a run")
-    for number in marking.sides:
+    for number in marking.rare.sides:
         marking.drop_scope(number)
-    marking.sides.clear()
+    marking.rare.sides.clear()
     marking.redirected = True
     root.awaited = None
     root.failing = root.terminated = False
@@ -230,13 +236,13 @@ def _settled(marking: Marking, event: e.StepCompleted | e.StepSkipped | e.StepFa
     step = marking.step(at.step)
     key = (at.step, at.visit)
     key3 = (at.scope, at.step, at.visit)
-    if marking.stopping and key3 in marking.stopping:
+    if marking.rare.stopping and key3 in marking.rare.stopping:
         raise Unfit("its attempt was told to stop, and has not ended")
     if scope.inner and key in scope.inner:
         well = isinstance(event, e.StepCompleted) and event.recovered is None
         _inner_over(marking, scope, step, key, well=well)
-    marking.started.pop(key3, None)
-    marking.at_rest.discard(key3)
+    marking.rare.started.pop(key3, None)
+    marking.rare.at_rest.discard(key3)
     if scope.plan_scope is None:
         _settled_item(marking, scope, step, event)
         return
@@ -385,7 +391,7 @@ def _region_canceling(marking: Marking, event: e.RegionCanceling) -> None:
     elif key in scope.canceling:
         raise Unfit("it cancels already")
     scope.canceling.add(key)
-    marking.at_rest.add((event.at.scope, *key))
+    marking.rarely().at_rest.add((event.at.scope, *key))
     _withdraw_region(marking, scope, step, key, event.withdrawn)
     _skip(marking, scope, step, event.skipped)
 
@@ -397,22 +403,22 @@ def _attempt_started(marking: Marking, event: e.AttemptStarted) -> None:
     marking.visit(event.at)
     at = event.at
     key = (at.scope, at.step, at.visit)
-    if marking.started.get(key) == at.attempt:
+    if marking.rare.started.get(key) == at.attempt:
         raise Unfit("it may run at most once, and has begun")
-    marking.started[key] = at.attempt
+    marking.rarely().started[key] = at.attempt
 
 
 def _attempt_failed(marking: Marking, event: e.AttemptFailed) -> None:
     scope = _between(marking, event)
     at = event.at
-    marking.at_rest.discard((at.scope, at.step, at.visit))
+    marking.rare.at_rest.discard((at.scope, at.step, at.visit))
     scope.open[at.step, at.visit] = -(at.attempt + 1)
 
 
 def _task_opened(marking: Marking, event: e.TaskOpened) -> None:
     scope = _between(marking, event)
     at = event.at
-    marking.at_rest.add((at.scope, at.step, at.visit))
+    marking.rarely().at_rest.add((at.scope, at.step, at.visit))
     scope.open[at.step, at.visit] = at.attempt
 
 
@@ -421,7 +427,7 @@ def _between(marking: Marking, event: e.AttemptFailed | e.TaskOpened) -> Scope:
     at = event.at
     scope = marking.visit(at, backing_off=isinstance(event, e.TaskOpened))
     key = (at.step, at.visit)
-    if (at.scope, *key) in marking.stopping:
+    if (at.scope, *key) in marking.rare.stopping:
         raise Unfit("its attempt was told to stop, and has not ended")
     inner = marking.inner_of(scope, key)
     if inner is not None:
@@ -453,17 +459,17 @@ def _owner_changed(marking: Marking, event: e.OwnerChanged) -> None:
 def _attempt_stopping(marking: Marking, event: e.AttemptStopping) -> None:
     at = event.at
     marking.visit(at)
-    marking.stopping[at.scope, at.step, at.visit] = (at.attempt, None)
+    marking.rarely().stopping[at.scope, at.step, at.visit] = (at.attempt, None)
 
 
 def _attempt_ended(marking: Marking, event: e.AttemptEnded) -> None:
     at = event.at
-    stop = marking.stopping.pop((at.scope, at.step, at.visit), None)
+    stop = marking.rare.stopping.pop((at.scope, at.step, at.visit), None)
     if stop is None or stop[0] != at.attempt:
         raise Unfit("nobody told it to stop")
     awaited = stop[1]
     if awaited is None:  # what becomes of its visit follows
-        marking.at_rest.add((at.scope, at.step, at.visit))
+        marking.rarely().at_rest.add((at.scope, at.step, at.visit))
         return
     awaited.left -= 1
     if awaited.region and not awaited.left:
@@ -512,7 +518,7 @@ def _scope_closing(marking: Marking, event: e.ScopeClosing) -> None:
             raise Unfit("nothing in it has failed for good")
     closed = [scope]
     if scope is root:
-        closed += [marking.scopes[number] for number in marking.sides]
+        closed += [marking.scopes[number] for number in marking.rare.sides]
     for each in closed:
         within = [at for at in event.withdrawn if _lies_in(marking, each, at.scope, at)]
         if each.tallies is not None:  # the definition's `on_error` may lead on in a DAG
@@ -537,7 +543,7 @@ def _is_late(event: e.ScopeClosing, owner: str | None) -> bool:
 def _lies_in(marking: Marking, scope: Scope, number: int, at: Any) -> bool:
     if scope.number != ROOT and scope.parent is not None:
         return True  # then all must: `withdraw` sees to it
-    stop = marking.stopping.get((at.scope, at.step, at.visit))
+    stop = marking.rare.stopping.get((at.scope, at.step, at.visit))
     if stop is not None and stop[1] is not None:
         number = stop[1].scope
     found = marking.scope(number)
@@ -580,9 +586,9 @@ def _branch_over(marking: Marking, event: e.BranchCompleted | e.BranchFailed) ->
     if well and (scope.failing or (scope.stuck and not scope.terminated)):
         raise Unfit("it completes, and has failed or waits")
     if scope.parent is None:
-        if event.scope not in marking.sides:
+        if event.scope not in marking.rare.sides:
             raise Unfit("it is no branch")
-        marking.sides.discard(event.scope)
+        marking.rare.sides.discard(event.scope)
         marking.drop_scope(event.scope)
         return
     _, _, group = marking.group_of(scope)
@@ -625,7 +631,7 @@ def _handler_fired(marking: Marking, event: e.HandlerFired) -> None:
                 raise Unfit(f"scope {each.scope} opens, {marking.next_scope} is the next")
             marking.next_scope += 1
             side = marking.add_scope(each.scope, sides.pop(each.scope), None)
-            marking.sides.add(each.scope)
+            marking.rarely().sides.add(each.scope)
             opened.start_of(side)
         else:
             raise Unfit(f"its actions do not open {marking.name(each.step)}")

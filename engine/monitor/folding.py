@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.kernel.apply import apply
 from heliostat.engine.kernel.codec import OtherVersion, check_version, decode_event
-from heliostat.engine.kernel.events import ExecutionStarted
+from heliostat.engine.kernel.events import ExecutionEvent, ExecutionStarted
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.monitor.conformance import Conformance
 from heliostat.engine.monitor.restored import marking_of
 from heliostat.engine.monitor.tables import Tables
+
+_CORRUPT: Final = (LookupError, ValueError, TypeError, AttributeError, AssertionError)
+"""What booking an event raises that has what no kernel writes."""
 
 
 def conformance_after(tables: Tables, state: ExecutionState) -> Conformance:
@@ -35,13 +39,16 @@ def fold_followed(
     """
     plan = tables.plan
     for body in bodies:
-        try:
-            event = decode_event(body)
-        except msgspec.DecodeError as error:
-            raise HistoryMisfit(state.seq + 1, "unreadable", None, str(error)) from error
+        number = state.seq + 1
+        event = _decoded(body, number)
         check_version(plan, event)
-        conformance.follow((event,))
-        apply(plan, state, event)
+        try:
+            conformance.follow((event,))
+            apply(plan, state, event)
+        except _CORRUPT as error:
+            name = str(type(event).__struct_config__.tag)
+            why = f"it cannot be booked: {type(error).__name__}: {error}"
+            raise HistoryMisfit(number, name, None, why) from error
         if conformance.lost:
             conformance.go_on(tables, marking_of(plan, state), state.seq)
     state.begun.clear()
@@ -81,11 +88,15 @@ def check_history(bodies: Sequence[bytes], tables_of: Callable[[str], Tables]) -
         return Checked(events=len(bodies), fitting=misfit.number - 1, misfit=misfit)
 
 
-def _first_version(bodies: Sequence[bytes]) -> str:
+def _decoded(body: bytes, number: int) -> ExecutionEvent:
     try:
-        first = decode_event(bodies[0]) if bodies else None
-    except msgspec.DecodeError as error:
-        raise HistoryMisfit(1, "unreadable", None, str(error)) from error
+        return decode_event(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise HistoryMisfit(number, "unreadable", None, str(error)) from error
+
+
+def _first_version(bodies: Sequence[bytes]) -> str:
+    first = _decoded(bodies[0], 1) if bodies else None
     if not isinstance(first, ExecutionStarted):
         tag = "nothing" if first is None else str(type(first).__struct_config__.tag)
         raise HistoryMisfit(1, tag, None, "a history begins with its start")

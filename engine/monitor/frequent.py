@@ -6,16 +6,17 @@ it has changed anything.
 
 from __future__ import annotations
 
-from heliostat.engine.kernel.events import Activation, StepCompleted
-from heliostat.engine.monitor.marking import Marking, Scope
+from heliostat.engine.kernel.events import Activation, ExecutionStarted, StepCompleted
+from heliostat.engine.monitor.marking import NONE, ROOT, Marking, Scope
 from heliostat.engine.monitor.tables import Tables
+from heliostat.engine.plan.plan import END
 
 
 def completed(tables: Tables, marking: Marking, event: StepCompleted) -> bool:
     """Book a completion; False where it is not a frequent one, or does not fit."""
     at = event.at
     scope = marking.scopes.get(at.scope)
-    if scope is None or marking.stopping or marking.started or marking.at_rest:
+    if scope is None or (marking.rare is not NONE and marking.rare.concerns_visits):
         return False
     number = at.step
     key = (number, at.visit)
@@ -27,7 +28,14 @@ def completed(tables: Tables, marking: Marking, event: StepCompleted) -> bool:
     if scope.tallies is not None:
         return _of_dag(tables, scope, event, key)
     way = tables.simple.get((number, event.taken))
-    if way is None or len(activated) != 1:
+    if way is None:
+        return False
+    if way == END:
+        if activated:
+            return False
+        del scope.open[key]
+        return True
+    if len(activated) != 1:
         return False
     each = activated[0]
     visit = scope.visits.get(way, 0) + 1
@@ -38,6 +46,28 @@ def completed(tables: Tables, marking: Marking, event: StepCompleted) -> bool:
     del scope.open[key]
     scope.visits[way] = visit
     scope.open[way, visit] = 1
+    return True
+
+
+def started(tables: Tables, marking: Marking, event: ExecutionStarted) -> bool:
+    """Book a start; False where it is not a frequent one, or does not fit."""
+    start, activated = tables.start, event.activated
+    if start is None or marking.scopes or event.failure is not None:
+        return False
+    if len(activated) != len(start):
+        return False
+    for number, each in zip(start, activated, strict=True):
+        if each.step != number or each.scope != ROOT or each.visit != 1:
+            return False
+        if each.skipped or each.failure is not None or each.first_scope is not None:
+            return False
+    marking.next_scope = ROOT + 1
+    root = marking.add_scope(ROOT, tables.plan.root.number, None)
+    for number in start:
+        root.visits[number] = 1
+        root.open[number, 1] = 1
+    if root.begun is not None:
+        root.begun.update(start)
     return True
 
 
@@ -92,12 +122,14 @@ def _of_dag(tables: Tables, scope: Scope, event: StepCompleted, key: tuple[int, 
     activated = event.activated
     place = 0
     for number, total in needed_by:
-        tally = tallies.get(number)
-        settled = 1 if tally is None else tally[0] + 1
-        if settled < total or number in begun:
+        if number in begun:
             continue
-        if tally is not None and tally[2]:
-            return False
+        if total > 1:
+            tally = tallies.get(number)
+            if tally is None or tally[0] + 1 < total:
+                continue
+            if tally[2]:
+                return False
         if place >= len(activated):
             return False
         each = activated[place]
@@ -109,7 +141,9 @@ def _of_dag(tables: Tables, scope: Scope, event: StepCompleted, key: tuple[int, 
     if place != len(activated):
         return False
     del scope.open[key]
-    for number, _ in needed_by:
+    for number, total in needed_by:
+        if total == 1:
+            continue  # nobody asks for it: it opens now, or has been opened
         tally = tallies.get(number)
         if tally is None:
             tallies[number] = [1, 1, 0]

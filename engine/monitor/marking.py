@@ -2,7 +2,7 @@
 
 A scope instance holds visits that are open, by step and visit, each with its attempt; a negative
 attempt waits for its back-off. What was told to stop is no open visit any more: it is in
-`Marking.stopping` until its end, and counts for the one place that waits for it.
+`Rare.stopping` until its end, and counts for the one place that waits for it.
 """
 
 from __future__ import annotations
@@ -119,27 +119,51 @@ Stop: TypeAlias = tuple[int, Awaited | None]
 """An attempt told to stop, and what waits for its end; None: its own visit."""
 
 
-class Marking:
-    """The tokens of one execution."""
+class Rare:
+    """What most executions never have."""
 
-    __slots__ = ("at_rest", "canceled", "ended", "next_scope", "paused", "plan", "redirected",
-                 "run", "scopes", "sides", "started", "stopping", "was_paused")  # fmt: skip
+    __slots__ = ("at_rest", "sides", "started", "stopping")
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.scopes: dict[int, Scope] = {}
+    def __init__(self) -> None:
         self.sides: set[int] = set()  # scopes of handlers' custom actions
-        self.next_scope = ROOT
         self.stopping: dict[Key3, Stop] = {}
         self.started: dict[Key3, int] = {}  # `effects: at_most_once`
         self.at_rest: set[Key3] = set()
         """Visits of activities whose attempt is surely not under way: they failed before it, it is
         over, a person decides."""
+
+    @property
+    def concerns_visits(self) -> bool:
+        """Whether there is anything of visits."""
+        return bool(self.stopping or self.started or self.at_rest)
+
+
+NONE: Final = Rare()
+"""Shared by all that have nothing, and never written: see `Marking.rarely`."""
+
+
+class Marking:
+    """The tokens of one execution."""
+
+    __slots__ = ("canceled", "ended", "next_scope", "paused", "plan", "rare", "redirected",
+                 "run", "scopes", "was_paused")  # fmt: skip
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.scopes: dict[int, Scope] = {}
+        self.rare = NONE
+        self.next_scope = ROOT
         self.paused = self.was_paused = False
         self.canceled = False
         self.redirected = False
         self.run = 1
         self.ended = ""  # the run's end: `Completed`, `Failed`, `Canceled`
+
+    def rarely(self) -> Rare:
+        """To be written."""
+        if self.rare is NONE:
+            self.rare = Rare()
+        return self.rare
 
     def scope(self, number: int) -> Scope:
         """An open scope instance."""
@@ -220,8 +244,8 @@ class Marking:
     def _is_told(self, scope: Scope, key: Key, told: AbstractSet[Key3]) -> None:
         """An attempt that is surely under way does not end by a withdrawal without being told."""
         key3 = (scope.number, *key)
-        rests = key3 in self.at_rest
-        self.at_rest.discard(key3)
+        rests = key3 in self.rare.at_rest
+        self.rare.at_rest.discard(key3)
         if key3 in told or self.was_paused or scope.open[key] < 0 or rests:
             return
         step = self.plan.steps[key[0]]
@@ -303,13 +327,13 @@ class Marking:
                 if scope.canceling:
                     scope.canceling.discard(key)
         for key3, attempt, awaited in homes:
-            self.stopping[key3] = (attempt, awaited)
+            self.rarely().stopping[key3] = (attempt, awaited)
         return found
 
     def _top(self, scope: Scope, at: Address) -> Key | None:
         """The visit of a scope within which an attempt is, or waits to end."""
         key3 = (at.scope, at.step, at.visit)
-        stop = self.stopping.get(key3)
+        stop = self.rare.stopping.get(key3)
         number: int = at.scope
         key: Key | None = (at.step, at.visit)
         if stop is not None and stop[1] is not None:

@@ -71,11 +71,11 @@ class Opened:
         if each.skipped:
             if not skip and step.when is None:
                 raise Unfit(f"step {step.id!r} is skipped without a `when`")
-            self._marking.at_rest.add((scope.number, *key))
+            self._marking.rarely().at_rest.add((scope.number, *key))
         elif skip:
             raise Unfit(f"step {step.id!r} starts, and its needs are out of reach")
         elif each.failure is not None:
-            self._marking.at_rest.add((scope.number, *key))
+            self._marking.rarely().at_rest.add((scope.number, *key))
         elif step.foreach is not None:
             self._items(scope, step, key, each)
         elif each.width is not None:
@@ -136,7 +136,7 @@ class Opened:
         item = (step.number, 1)
         scope.open[item] = scope.visits[step.number] = 1
         if each.failure is not None:
-            marking.at_rest.add((scope.number, *item))
+            marking.rarely().at_rest.add((scope.number, *item))
         elif each.first_scope is not None:
             self.scopes(scope, step, item, each.first_scope)
 

@@ -57,7 +57,7 @@ def _add_scope(
         group = outer.get((known.parent[1], known.parent[2]))
         scope.group = group if isinstance(group, Group) else None
     if known.parent is None and known.number != ROOT:
-        marking.sides.add(known.number)
+        marking.rarely().sides.add(known.number)
     scope.visits = dict(known.visits)
     scope.failing = known.failing is not None
     scope.terminated = known.terminated
@@ -97,9 +97,9 @@ def _add_visit(
     visit: Visit,
 ) -> None:
     if visit.started:
-        marking.started[scope.number, *key] = visit.attempt
+        marking.rarely().started[scope.number, *key] = visit.attempt
     if visit.phase != "running" and plan.steps[visit.step].kind == "activity":
-        marking.at_rest.add((scope.number, *key))
+        marking.rarely().at_rest.add((scope.number, *key))
     if not visit.withdrawn:
         scope.open[key] = -visit.attempt if visit.phase == "backoff" else visit.attempt
     if visit.withdrawn or visit.phase == "canceling":
@@ -129,7 +129,7 @@ def _add_visit(
 def _await_end(state: ExecutionState, marking: Marking, scope: ScopeState, visit: Visit) -> None:
     key3 = (scope.number, visit.step, visit.visit)
     if not visit.withdrawn:
-        marking.stopping[key3] = (visit.attempt, None)
+        marking.rarely().stopping[key3] = (visit.attempt, None)
         return
     attempt = visit.attempt
     awaited: Awaited | None = None
@@ -155,7 +155,7 @@ def _await_end(state: ExecutionState, marking: Marking, scope: ScopeState, visit
             awaited = group.awaited
             assert awaited is not None, "what is withdrawn is awaited"
     awaited.left += 1
-    marking.stopping[key3] = (attempt, awaited)
+    marking.rarely().stopping[key3] = (attempt, awaited)
 
 
 def _drop_withdrawn(state: ExecutionState, marking: Marking, numbers: set[int]) -> None:

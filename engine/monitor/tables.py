@@ -12,14 +12,18 @@ from heliostat.engine.plan.plan import END, Plan, StepPlan
 class Tables:
     """Of one plan; read only."""
 
-    __slots__ = ("needed_by", "plain", "plan", "simple")
+    __slots__ = ("needed_by", "plain", "plan", "simple", "start")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.plain = tuple(_is_plain(step) for step in plan.steps)
         """By step, whether a visit of it opens nothing else, and its end withdraws nothing."""
         self.simple = dict(_simple_ways(plan, self.plain))
-        """Of state machines: from a step and the way that it took, the one step that opens."""
+        """Of state machines: from a step and the way that it took, the one step that opens; `END`:
+        none."""
+        start = plan.root.start
+        self.start = start if all(self.plain[number] for number in start) else None
+        """What the root begins with, where all of it is plain."""
         self.needed_by = tuple(_needed_by(plan, step, self.plain) for step in plan.steps)
         """Of DAGs: by step, those that need it, each with the number of its needs; None where more
         than that has to be looked at."""
@@ -36,12 +40,15 @@ def _simple_ways(
     found: list[tuple[tuple[int, tuple[int, ...]], int]] = []
     for step in plan.steps:
         forks = step.split == "all" and len(step.routes) > 1
-        if not plain[step.number] or step.terminate or forks:
+        machine = plan.scopes[step.scope].notation == "state_machine"
+        if not plain[step.number] or step.terminate or forks or not machine:
             continue
+        if not step.routes:
+            found.append(((step.number, ()), END))
         for edge in step.routes:
-            if edge.target == END or not plain[edge.target]:
-                continue
-            if plan.steps[edge.target].join.kind == "any":
+            if edge.target == END:
+                found.append(((step.number, (edge.number,)), END))
+            elif plain[edge.target] and plan.steps[edge.target].join.kind == "any":
                 found.append(((step.number, (edge.number,)), edge.target))
     return found
 
