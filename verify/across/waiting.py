@@ -93,7 +93,8 @@ def waits(
         asked=ASKED,
         outcome="holds",
         engine="composed net",
-        reason=f"what {named([step_name(plans, site) for site in asked])} waits for can come",
+        reason=f"what {named([step_name(plans, site) for site in asked])} waits for can come"
+        f"{_elsewhere(plans, traffic)}",
         rests_on=_grounds(space, certain=len(plans) == 1),
         certificate=space.certificate() if ends_always(space) else None,
         net=space.net,
@@ -101,10 +102,15 @@ def waits(
 
 
 def _free(plans: Sequence[Plan], traffic: Traffic) -> str:
-    outside = dict.fromkeys(key for _, key in traffic.outside)
+    return f"no wait hangs on these definitions alone{_elsewhere(plans, traffic)}"
+
+
+def _elsewhere(plans: Sequence[Plan], traffic: Traffic) -> str:
+    """The events that none of several definitions publishes, though one waits for them."""
+    outside = list(dict.fromkeys(key for _, key in traffic.outside))
     if len(plans) == 1 or not outside:
-        return "no wait hangs on these definitions alone"
-    return f"no wait hangs on these definitions alone; {named([*outside])} come from elsewhere"
+        return ""
+    return f"; none of these publishes {named(outside)}"
 
 
 def _grounds(space: Space, *, certain: bool) -> tuple[Abstraction, ...]:

@@ -12,6 +12,7 @@ expressions are taken to have values, and conditions to lead on: every step coul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -33,6 +34,12 @@ VALUES: Final = Abstraction(
 )
 
 ENGINE: Final = "watched net"
+
+_OWED: Final = "owed_"
+_BEGUN: Final = "begun_"
+
+_NUMBERED: Final = re.compile(r"#\d+$")
+"""What makes the name of one of several places distinct."""
 
 _FEW: Final = ("any", "at_least")
 
@@ -66,12 +73,12 @@ def undone(plan: Plan, asked: Undoing, budget: Budget) -> Verdict:
         alarm = _raised(space)
         if alarm is not None:
             return _left(plan, asked, space, alarm)
-        stuck = _stuck(space, f"owed_{asked.step}") if space.graph.dead else None
+        stuck = _stuck(space, _OWED) if space.graph.dead else None
         if stuck is not None:
             return _told(asked, space, stuck, how="it gets stuck", step=None)
         begun = _begun(plan, made, asked)
         after = explored(begun, budget=budget)
-        stuck = _stuck(after, f"begun_{asked.by}")
+        stuck = _stuck(after, _BEGUN)
         if stuck is not None:
             return _never_ends(asked, after, stuck)
     except (TooManyTokens, OutOfTime) as error:
@@ -99,9 +106,18 @@ def undone(plan: Plan, asked: Undoing, budget: Budget) -> Verdict:
 
 
 def _owing(plan: Plan, made: Translation, asked: Undoing) -> Translation:
-    """The net with an alarm for failures of the execution while something is owed."""
+    """The net with an alarm for failures of the execution while something is owed.
+
+    Items of a body owe each for itself; a step outside of them undoes what all of them did.
+    """
     watching = Watching(made)
-    owed, alarm = watching.flag(f"owed_{asked.step}"), watching.alarm(asked.step)
+    copies = {
+        _copy(made.net, each): None
+        for each in made.net.transitions
+        if each.step == asked.step and each.act.startswith("completes")
+    }
+    owed = {copy: watching.flag(f"{_OWED}{copy}") for copy in copies}
+    alarm = watching.alarm(asked.step)
     kept = list[NetTransition]()
     by_id = {step.id: step for step in plan.steps}
     for number, each in enumerate(made.net.transitions):
@@ -109,11 +125,14 @@ def _owing(plan: Plan, made: Translation, asked: Undoing) -> Translation:
         step = None if each.step is None else by_id[each.step]
         if verb == "completes" and each.step == asked.step:
             goes_on = bool(each.outputs)  # else, but for what is beside it, the execution has ended
-            watching.sets(number, owed)
+            watching.sets(number, owed[_copy(made.net, each)])
             if plan.deadline is not None and not _catches_deadline(plan) and goes_on:
                 watching.raises(watching.transitions[number], alarm, ())
         if verb == "completes" and each.step == asked.by:
-            watching.clears(number, owed)
+            by = _copy(made.net, each)
+            for copy, flag in owed.items():
+                if copy.startswith(by) or by.startswith(copy):
+                    watching.clears(number, flag)
         if verb != "fails" or step is None:
             lost = False
         else:
@@ -123,7 +142,8 @@ def _owing(plan: Plan, made: Translation, asked: Undoing) -> Translation:
             once = made.net.place_index["once_root"]
             watching.transitions[number] = replace(each, inhibitors=(once,))
         if each.ending == "failed" and not lost and not _completes(plan):
-            watching.raises(watching.transitions[number], alarm, (owed,))
+            for flag in owed.values():
+                watching.raises(watching.transitions[number], alarm, (flag,))
         if not lost:
             kept.append(watching.transitions[number])
     watching.transitions = kept
@@ -131,6 +151,15 @@ def _owing(plan: Plan, made: Translation, asked: Undoing) -> Translation:
         kind="tried", step=asked.by, text="where it is tried it completes in the end"
     )
     return watching.watched(tried, VALUES)
+
+
+def _copy(net: Net, each: NetTransition) -> str:
+    """Which copy of a scope's net a visit belongs to that ends: the prefix of its places' names."""
+    for place, _ in each.inputs:
+        _, _, name = _NUMBERED.sub("", net.places[place].id).partition("_")
+        if net.places[place].step == each.step and name.endswith(f"{each.step}"):
+            return name.removesuffix(f"{each.step}")
+    return ""
 
 
 def _may_fail(net: Net, each: NetTransition, step: StepPlan) -> bool:
@@ -229,7 +258,7 @@ def _run(space: Space, alarm: int) -> tuple[Act, ...]:
 def _begun(plan: Plan, made: Translation, asked: Undoing) -> Translation:
     """The net with a flag that is set when the step that undoes has begun."""
     watching = Watching(made)
-    begun = watching.flag(f"begun_{asked.by}")
+    begun = watching.flag(_BEGUN)
     entries = {
         number
         for number, place in enumerate(made.net.places)
@@ -243,7 +272,7 @@ def _begun(plan: Plan, made: Translation, asked: Undoing) -> Translation:
 
 def _stuck(space: Space, flag: str) -> tuple[Act, ...] | None:
     """A run after which a flag is set, to where no end can be reached: a deadlock or a livelock."""
-    place = space.net.place_index[f"flag_{flag}"]
+    places = [n for n, each in enumerate(space.net.places) if each.id.startswith(f"flag_{flag}")]
     cut_off = [number for number, distance in enumerate(space.ends) if distance < 0]
     for number in [*space.graph.dead, *(cut_off if space.stopped is None else ())]:
         try:
@@ -251,7 +280,7 @@ def _stuck(space: Space, flag: str) -> tuple[Act, ...] | None:
         except TooManyTokens:
             continue
         run, marking = reached
-        if marking[place] and space.overflow(marking) is None:
+        if any(marking[place] for place in places) and space.overflow(marking) is None:
             return acts(space.net, run)
     return None
 
