@@ -359,7 +359,7 @@ class TestReports:
     def test_text_has_totals_and_the_path(self) -> None:
         shown = text("case:1", [verdict(NETWORK)], ())
         assert "at least 900ms, expected 900ms, at most 900ms (bounds of scopes)" in shown
-        assert "  critical path, 900ms: `b` → `d`" in shown
+        assert "  critical path, 900ms: `b` → `d`; `b` takes most of it" in shown
 
     def test_a_page_has_a_table(self) -> None:
         shown = markdown("case:1", [verdict(NETWORK)], ())
@@ -370,7 +370,12 @@ class TestReports:
     def test_programs_get_the_same(self) -> None:
         value = json.loads(json.dumps(verdict_value(verdict(NETWORK))))["section"]
         assert (value["min_ms"], value["max_ms"]) == (900, 900)
-        assert value["critical_path"] == {"total_ms": 900, "steps": ["b", "d"], "exact": True}
+        assert value["critical_path"] == {
+            "total_ms": 900,
+            "steps": ["b", "d"],
+            "bottleneck": "b",
+            "exact": True,
+        }
         assert {each["step"]: each["slack_ms"] for each in value["steps"]}["c"] == 300
 
     @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

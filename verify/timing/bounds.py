@@ -39,6 +39,9 @@ from heliostat.verify.timing.durations import (
 )
 from heliostat.verify.timing.graphs import components, goes_round, within
 
+PAUSES_ADDED_MAX: Final = 10_000
+"""Pauses between attempts that are added one by one; of more, each counts as the longest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -67,6 +70,7 @@ class Bounds:
         self.unbounded: dict[str, str] = {}
         """By step id, why nothing bounds a visit of it, or the loop that it lies in."""
         self._definite: dict[int, bool] = {}
+        self._widths: dict[int, int | None] = {}
         self._cancelled = {number for step in plan.steps for number in step.cancels}
         for scope in sorted(plan.scopes, key=lambda scope: -scope.number):
             if not scope.retired:
@@ -178,10 +182,15 @@ class Bounds:
 
     def width(self, step: StepPlan) -> int | None:
         """How many items a step's `foreach` has, where the list or a tag says so."""
+        if step.number not in self._widths:
+            self._widths[step.number] = self._width(step)
+        return self._widths[step.number]
+
+    def _width(self, step: StepPlan) -> int | None:
         assert step.foreach is not None
         if isinstance(step.foreach.items.ast, ListOf):
             return len(step.foreach.items.ast.items)
-        match constant(step.foreach.items):
+        match constant(step.foreach.items):  # a long one, perhaps: once is enough
             case (list() as items,):
                 return len(items)
         return said_number(self._tags.get(step.id, {}), ITEMS_TAG)
@@ -422,6 +431,8 @@ def pauses_ms(retry: Retry) -> float:
     """All pauses between the attempts of a policy, each at its longest."""
     total = 0.0
     for failures in range(1, retry.max_attempts):
+        if failures > PAUSES_ADDED_MAX:
+            return total + float(retry.max_ms) * (retry.max_attempts - failures)
         pause = retry.initial_ms * retry.factor ** min(failures - 1, 64)
         if pause >= retry.max_ms or retry.factor == 1:  # all that follow are the same
             pause = min(pause, float(retry.max_ms))

@@ -47,6 +47,7 @@ class Expected:
     error_ms: float  # standard error of the mean; 0 where nothing was drawn
     p95_ms: float  # what 95 % of the runs stay below
     runs: int
+    run_visits: int  # of the last run
     visits: Mapping[int, float]
     """By step number the mean time of one visit, skipped ones apart; of steps that were visited."""
 
@@ -93,6 +94,7 @@ def expected(
         error_ms=stdev(totals) / sqrt(len(totals)) if len(totals) > 1 else 0.0,
         p95_ms=totals[ceil(len(totals) * 0.95) - 1],
         runs=len(totals),
+        run_visits=drawing.run_visits,
         visits={number: total / count for number, (total, count) in drawing.taken.items() if count},
     )
 

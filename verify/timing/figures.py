@@ -10,7 +10,7 @@ from heliostat.verify.properties.verdict import Section
 from heliostat.verify.timing.bounds import Span
 from heliostat.verify.timing.slack import Critical
 from heliostat.verify.timing.timing import Timing
-from heliostat.verify.timing.words import amount, few
+from heliostat.verify.timing.words import NAMED_MAX, amount, few
 
 PATH_MAX: Final = 12
 """Steps of the critical path that a line tells, from its beginning."""
@@ -53,20 +53,41 @@ def _summary(found: Timing, critical: Critical) -> Iterator[str]:
     if path:
         shown = " → ".join(f"`{each}`" for each in path[:PATH_MAX])
         more = f" → {len(path) - PATH_MAX} more" if len(path) > PATH_MAX else ""
-        yield f"critical path, {amount(critical.total_ms)}: {shown}{more}"
+        longest = _bottleneck(critical)
+        most = f"; `{longest}` takes most of it" if len(path) > 1 else ""
+        yield f"critical path, {amount(critical.total_ms)}: {shown}{more}{most}"
     if found.expected is None:
         yield "no expected time: a run of it comes to no end"
-    reasons = found.bounds.unbounded
-    if found.bounds.total.most == inf and reasons:
+    yield from _unbounded(found)
+    missed = [each for each in found.deadlines if each.met == "may be missed"]
+    for each in missed[:NAMED_MAX]:
+        what = "" if each.step is None else f" of `{each.step}`"
+        yield (
+            f"the {each.kind}{what} of {amount(each.limit.least)} may be missed: "
+            f"it takes up to {amount(each.takes.most)}"
+        )
+    if len(missed) > NAMED_MAX:
+        yield f"{len(missed) - NAMED_MAX} more deadlines and timeouts may be missed"
+
+
+def _unbounded(found: Timing) -> Iterator[str]:
+    """Why there is no bound, of definitions whose author says something of times."""
+    if found.bounds.total.most < inf:
+        return
+    if any(each.source in ("tag", "measured") for each in found.durations.values()):
+        reasons = found.bounds.unbounded
         for why in dict.fromkeys(reasons.values()):
             yield f"no bound for {few([id for id, each in reasons.items() if each == why])}: {why}"
-    for each in found.deadlines:
-        if each.met == "may be missed":
-            what = "" if each.step is None else f" of `{each.step}`"
-            yield (
-                f"the {each.kind}{what} of {amount(each.limit.least)} may be missed: "
-                f"it takes up to {amount(each.takes.most)}"
-            )
+
+
+def _bottleneck(critical: Critical) -> str | None:
+    """The step of the critical path that takes most of it."""
+
+    def takes(id: str) -> float:
+        place = critical.places[id]
+        return place.finish_ms - place.start_ms
+
+    return max(critical.path, key=takes, default=None)
 
 
 def _rows(found: Timing, critical: Critical) -> Iterator[tuple[str, ...]]:
@@ -132,6 +153,7 @@ def _value(found: Timing, critical: Critical) -> dict[str, Any]:
         "critical_path": {
             "total_ms": _whole(critical.total_ms),
             "steps": list(critical.path),
+            "bottleneck": _bottleneck(critical),
             "exact": critical.exact,
         },
         "steps": list(_steps(found, critical)),

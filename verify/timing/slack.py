@@ -23,8 +23,8 @@ from heliostat.engine.plan.plan import END, Plan, ScopePlan, StepPlan
 from heliostat.verify.timing.bounds import count_of, needs_first
 from heliostat.verify.timing.durations import ITEMS_DEFAULT, Measured
 
-TRIED_STEPS_MAX: Final = 60
-"""Steps of a definition whose delays are tried one by one, some twenty runs each."""
+TRIED_VISITS_MAX: Final = 4_000
+"""Steps whose delays are tried one by one, times the visits of a run: some twenty runs for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from heliostat.verify.timing.durations import (
     durations,
     tags_of,
 )
-from heliostat.verify.timing.slack import TRIED_STEPS_MAX, Critical, Network, tried
+from heliostat.verify.timing.slack import TRIED_VISITS_MAX, Critical, Network, tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,12 @@ def timing(subject: Subject, *, around: frozenset[str] = frozenset()) -> Timing:
     if subject.figures:
         drawn = expected(plan, taken, tags, bounds.width)
         critical = Network(plan, taken, bounds.width).critical()
-        alike = drawn is not None and drawn.runs == 1  # all runs are
-        if alike and not critical.exact and len(critical.places) <= TRIED_STEPS_MAX:
+        if (
+            drawn is not None
+            and drawn.runs == 1
+            and not critical.exact
+            and (len(critical.places) * drawn.run_visits <= TRIED_VISITS_MAX)
+        ):  # all runs are alike
             critical = tried(critical, delayed(plan, taken, tags, bounds.width))
     return Timing(
         plan=plan,
