@@ -18,7 +18,6 @@ the n-th smallest of the bounds of its needs.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
 
@@ -28,6 +27,7 @@ from heliostat.engine.authoring.fields import (
     VISITS_TAG,
     said_number,
 )
+from heliostat.engine.expressions import Data
 from heliostat.engine.expressions.ast import ListOf
 from heliostat.engine.plan.plan import END, Completion, Join, Plan, Retry, ScopePlan, StepPlan
 from heliostat.verify.timing.counters import counted_visits
@@ -35,20 +35,12 @@ from heliostat.verify.timing.durations import (
     Measured,
     Tagged,
     constant,
-    constant_ms,
 )
 from heliostat.verify.timing.graphs import components, goes_round, within
+from heliostat.verify.timing.limits import Span, limit_of
 
 PAUSES_ADDED_MAX: Final = 10_000
 """Pauses between attempts that are added one by one; of more, each counts as the longest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Milliseconds, from the least to the most; the most may be `inf`."""
-
-    least: float
-    most: float
 
 
 NOTHING: Final = Span(0, 0)
@@ -79,10 +71,15 @@ class Bounds:
                 self.scopes[scope.number] = self._scope(scope)
         self.undated = self._total(None)
         """The whole, if the definition had no deadline."""
-        deadline = constant_ms(plan.deadline)
+        deadline = self._deadline(plan.deadline)
         self.total = self.undated if deadline is None else self._total(deadline)
 
-    def _total(self, deadline_ms: int | None) -> Span:
+    def _deadline(self, deadline: Data | None) -> float | None:
+        """The longest that a deadline may be, if that is known; an instant is not."""
+        limit = limit_of(deadline, self._plan, None)
+        return None if limit is None else limit.most
+
+    def _total(self, deadline_ms: float | None) -> Span:
         """The root scope, and what the definition's own clauses and handlers add to it."""
         plan, root = self._plan, self.scopes[0]
         most = root.most
@@ -106,7 +103,7 @@ class Bounds:
         if step.foreach is not None:
             once = self._items(step, once)
         self.undue[step.number] = once
-        deadline = constant_ms(step.deadline)
+        deadline = self._deadline(step.deadline)
         most = once.most
         if deadline is not None:
             most = min(most, deadline + self._grace([step, *self._inside(step)]))

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any, Final
 
 from heliostat.verify.properties.verdict import Section
-from heliostat.verify.timing.bounds import Span
+from heliostat.verify.timing.limits import Span
 from heliostat.verify.timing.slack import Critical
 from heliostat.verify.timing.timing import Timing
 from heliostat.verify.timing.words import NAMED_MAX, amount, few
@@ -39,9 +39,10 @@ def totals(found: Timing) -> str:
         told.append(f"expected {amount(found.expected.mean_ms)}")
         if found.expected.runs > 1:
             told[-1] += f", 95 % of runs within {amount(found.expected.p95_ms)}"
-        guessed = sum(each.source == "default" for each in found.durations.values())
+        sources = [each.source for id, each in found.durations.items() if id in found.tags]
+        guessed = sources.count("default")
         if guessed:
-            told[-1] += f" ({guessed} of {len(found.durations)} durations are defaults)"
+            told[-1] += f" ({guessed} of {len(sources)} durations are defaults)"
     told.append("at most: no bound" if total.most == inf else f"at most {amount(total.most)}")
     return ", ".join(told)
 
@@ -119,7 +120,7 @@ def _slack(row: dict[str, Any]) -> str:
 def _steps(found: Timing, critical: Critical) -> Iterable[dict[str, Any]]:
     for step in found.plan.steps:
         span = found.bounds.visits.get(step.number)
-        if step.retired or span is None:
+        if step.id not in found.tags or span is None:  # retired, or of a handler
             continue
         duration = found.durations.get(step.id)
         place = critical.places.get(step.id)
