@@ -39,6 +39,15 @@ def definition_named(named: str) -> Definition:
     return workflow.compiled.definition
 
 
+def plan_named(named: str, definition: Definition) -> Plan:
+    """The plan of what `definition_named` gives; of a workflow in Python with what the decorators
+    of its steps say, such as `retry` and `timeout`."""
+    from heliostat.engine.plan.compile import compile_plan
+
+    workflow = workflow_named(named)
+    return compile_plan(definition) if workflow is None else workflow.plan
+
+
 def registrables_named(named: Iterable[str]) -> list[Registrable]:
     """The files and functions that are named; behind them the workflows that functions start.
 

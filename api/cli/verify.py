@@ -226,9 +226,8 @@ def _all_proved(
     durations: Path | None,
 ) -> list[Proved]:
     """Each by itself and beside the others, in an equal part of the time that is left."""
-    from heliostat.api.cli.functions import definition_named
+    from heliostat.api.cli.functions import definition_named, plan_named
     from heliostat.api.cli.measured import measured
-    from heliostat.engine.plan.compile import compile_plan
     from heliostat.verify.analyses import Subject
     from heliostat.verify.budget import Budget
 
@@ -240,7 +239,7 @@ def _all_proved(
     for file in files:
         if not file.endswith(MODELS):
             definition = definition_named(file)
-            plan = compile_plan(definition)
+            plan = plan_named(file, definition)
             subjects[file] = Subject(
                 definition=definition,
                 plan=plan,

@@ -41,3 +41,14 @@ def test_what_is_no_duration_is_exit_code_2(cli: Cli, tmp_path: Path) -> None:
         "verify", str(tmp_path / "hello.yaml"), "--durations", str(tmp_path / "took.json"), code=2
     )
     assert "step 'greet': 'soon' is no duration" in found["message"]
+
+
+def test_what_decorators_of_a_workflow_in_python_say_counts(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import heliostat as hs\n\n\n"
+        "@hs.step(timeout='20s', grace='0s', retry=hs.Retry(max_attempts=2, initial='1s'))\n"
+        "def charge(total: int) -> int:\n    return total\n\n\n"
+        "@hs.workflow\ndef slow(total: int) -> int:\n    return charge(total)\n"
+    )
+    (found,) = cli.json("verify", str(tmp_path / "slow.py"), "-p", "time")
+    assert found["verdicts"][0]["section"]["max_ms"] == 41_000

@@ -330,6 +330,12 @@ class TestDeadlines:
         assert told(good) == ()
         assert verdict(good).outcome == "holds"
 
+    def test_business_days_bound_what_they_stand_on(self) -> None:
+        step = "type: wait, signal: go, deadline: {business_days: 2}"
+        found = of(f"steps: [{{id: a, {step}}}]")
+        assert found.bounds.total.most == 4 * 86_400_000  # over a weekend
+        assert [each.limit.least for each in found.deadlines] == [2 * 86_400_000]
+
     def test_that_one_may_be_missed_is_no_fault(self) -> None:
         tags = 'duration_min_ms: "1000", duration_max_ms: "3000"'
         written = "steps:\n" + took("a", tags, "deadline: 2s")
