@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
+from heliostat.verify.logic.tidying import tidied
 from heliostat.verify.nets.net import Arcs, Marking, Net, NetTransition
 from heliostat.verify.space.stubborn import absorbs
 
@@ -79,7 +80,7 @@ def project(
     """
     if net.free:
         return whole(net)  # what may come until the very end commutes with nothing
-    search = _Search(net, seen, frozenset(watched))
+    search = _Search(tidied(net, watched), seen, frozenset(watched))
     if not failing:
         search.drop_failures()
     for _ in range(ROUNDS_MAX):
@@ -211,8 +212,8 @@ class _Search:
         """Whether it comes about by itself, and neither it nor anything else is in the way of the
         other, now or later."""
         each = self._transitions[number]
-        if _fails(each) or each.outside or each.ending or each.inhibitors or each.drains:
-            return False
+        if each.outside or each.ending or each.inhibitors or each.drains:
+            return False  # a failure with nothing else to take its tokens comes about too
         if any(takers[place] != {number} for place, _ in each.inputs):
             return False
         touched = self._touched(each)

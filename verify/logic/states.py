@@ -72,12 +72,13 @@ class States:
                 return atom in happened
 
     def own_edges(self, number: int) -> list[tuple[int, int]]:
-        """What comes about in the end: what waits for something outside need not, nor need a step
-        fail that can do anything else."""
+        """What comes about in the end: what waits for something outside need not, nor need a visit
+        of a step fail that can do anything else."""
         going_on = {
-            self.net.transitions[fired].step
+            (self.net.transitions[fired].step, place)
             for fired, _ in self.edges[number]
             if fired != ENDS and not self._fails(fired)
+            for place, _ in self.net.transitions[fired].inputs
         }
         return [
             (fired, target)
@@ -98,10 +99,15 @@ class States:
             each for one in (fired, *then) if one >= 0 for each in self.projection.spelled[one]
         )
 
-    def _avoids(self, fired: int, going_on: Collection[str | None]) -> bool:
-        """Whether it is the failure of a step that can do something else."""
-        step = self.net.transitions[fired].step
-        return self._fails(fired) and step is not None and step in going_on
+    def _avoids(self, fired: int, going_on: Collection[tuple[str | None, int]]) -> bool:
+        """Whether it is the failure of a visit that can do something else: of the same step, with
+        one of the same tokens."""
+        each = self.net.transitions[fired]
+        return (
+            self._fails(fired)
+            and each.step is not None
+            and any((each.step, place) in going_on for place, _ in each.inputs)
+        )
 
     def _fails(self, fired: int) -> bool:
         each = self.net.transitions[fired]

@@ -413,13 +413,13 @@ class TestErrors:
 
 class TestProperties:
     def test_they_are_fields_of_the_definition_and_of_its_version(self) -> None:
-        settled = {"id": "settled", "ltl": "G (completed(receipt) -> F ended)"}
-        declared = hs.workflow(id="saga", properties=[settled])(f.saga.function)
+        settled = {"id": "settled", "ltl": "G (completed(state) -> F ended)"}
+        declared = hs.workflow(id="poll", properties=[settled])(f.poll.function)
         assert declared.definition.properties[0].ltl == settled["ltl"]
         assert parse_definition(declared.to_yaml()) == declared.definition
-        assert declared.definition.version != f.saga.definition.version
+        assert declared.definition.version != f.poll.definition.version
 
     def test_a_formula_about_no_step_is_refused(self) -> None:
-        declared = hs.workflow(properties=[{"id": "p", "ltl": "F completed(recept)"}])
-        with pytest.raises(DefinitionError, match=r'no step "recept"[^$]*did you mean `receipt`'):
-            _ = declared(f.saga.function).definition
+        declared = hs.workflow(properties=[{"id": "p", "ltl": "F completed(stat)"}])
+        with pytest.raises(DefinitionError, match=r'no step "stat"[^$]*did you mean `state`'):
+            _ = declared(f.poll.function).definition
