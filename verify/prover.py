@@ -17,7 +17,7 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.plan.compile import compile_plan
-from heliostat.verify.analyses import AT_REGISTRATION, Subject, analysed
+from heliostat.verify.analyses import AT_REGISTRATION, Subject, analysed, analysis
 from heliostat.verify.budget import Budget
 from heliostat.verify.properties.verdict import Verdict
 from heliostat.verify.reports.diagnostics import diagnostics
@@ -69,6 +69,8 @@ class Prover:
         from heliostat.verify.properties.soundness import verify  # who registers nothing needs none
 
         try:
+            for name in AT_REGISTRATION:
+                analysis(name)  # loading its module is no part of the proof's time
             # by the time that this thread had the interpreter: a busy machine changes no answer
             subject = Subject(
                 definition=definition,
