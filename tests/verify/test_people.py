@@ -104,6 +104,13 @@ class TestGivenTo:
         assert found.outcome == outcome
         assert says in " ".join([found.reason, *(each.text for each in found.rests_on)])
 
+    def test_what_is_not_known_is_a_warning_with_a_cure(self) -> None:
+        (found,) = told(row("assignees: [ann]", f"candidates: {TEAM}"))
+        assert (found.code, found.step, found.severity) == ("HS540", "approve", "warning")
+        assert "it is not known whether one person can do both" in found.message
+        assert found.cure is not None
+        assert "$.steps.ask.output.completed_by" in found.cure
+
     def test_whoever_did_a_third_step(self) -> None:
         third = """\
 steps:

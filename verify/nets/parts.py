@@ -16,6 +16,9 @@ class Abstraction:
     But for `trigger`, which bounds how often something comes, they are conservative: what holds for
     all runs of the net holds for all executions. A counterexample may be a run that the data of no
     execution allows.
+
+    Analyses also say so what they take for granted beside the definition, as that nobody else
+    publishes its events: what holds then holds of the executions that keep to it.
     """
 
     kind: str

@@ -105,7 +105,7 @@ def _pair(plan: Plan, id: str, one: StepPlan, other: StepPlan, budget: Budget) -
             return _same(id, both, one, other, who)
         unknown = _unknown(one, ones, other, others)
         if unknown is not None:
-            return Pair(outcome="inconclusive", reason=unknown)
+            return _not_known(id, one, other, unknown)
         informed = {other.id} if _left_out(one, others) else set[str]()
         informed |= {one.id} if _left_out(other, ones) else set()
         if informed:
@@ -282,13 +282,27 @@ def _never_both(space: Space, one: StepPlan, other: StepPlan) -> Pair:
     return Pair(outcome="holds", reason=reason, rests_on=space.rests_on)
 
 
+def _not_known(id: str, one: StepPlan, other: StepPlan, reason: str) -> Pair:
+    both = named([one.id, other.id])
+    fault = Fault(
+        code="HS540",
+        message=f"property `{id}`: it is not known whether one person can do both {both}: {reason}",
+        cure="give them to people by name, or both to one part of the input, of which one leaves "
+        f"out who did the other, as in `${{ $.input.team[?@ != $.steps.{one.id}.output."
+        "completed_by] }`",
+        step=other.id,
+        severity="warning",
+    )
+    return Pair(outcome="inconclusive", reason=reason, fault=fault)
+
+
 def _same(
     id: str, space: Space, one: StepPlan, other: StepPlan, who: str, *, certain: bool = True
 ) -> Pair:
     run = _run(space)
     if not certain:
-        reason = f"{who} may do `{other.id}` too, after {in_words(run)}"
-        return Pair(outcome="inconclusive", reason=reason)
+        reason = f"{who} may do both, after {in_words(run)}"
+        return replace(_not_known(id, one, other, reason), run=run)
     fault = Fault(
         code="HS540",
         message=f"property `{id}`: {who} can do both {named([one.id, other.id])}, after "

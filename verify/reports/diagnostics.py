@@ -8,6 +8,7 @@ others have no places, and keep the names of their elements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -83,7 +84,9 @@ def faults(verdicts: Iterable[Verdict]) -> Iterator[Fault]:
     """What verdicts say is wrong, or not known."""
     unknown = []
     for verdict in verdicts:
-        if verdict.outcome == "inconclusive":
+        if verdict.outcome == "inconclusive" and verdict.faults:  # no bound, and another cure
+            yield from (replace(fault, severity="warning") for fault in verdict.faults)
+        elif verdict.outcome == "inconclusive":
             unknown.append(verdict)
         elif verdict.outcome == "fails":
             found = verdict.faults or _found(verdict)
