@@ -30,7 +30,7 @@ from heliostat.engine.monitor.marking import (
 )
 from heliostat.engine.monitor.opening import Opened
 from heliostat.engine.monitor.tables import Tables
-from heliostat.engine.monitor.ways import Expected, arrivals, check_taken, needs
+from heliostat.engine.monitor.ways import Expected, arrivals, check_taken, is_out_of_reach, needs
 from heliostat.engine.plan.plan import StepPlan
 
 _LATE: Final = "DeadlineExceeded"
@@ -514,7 +514,7 @@ def _scope_closing(marking: Marking, event: e.ScopeClosing) -> None:
     if not (event.canceled or late):
         if event.failure is None and not scope.terminated:
             raise Unfit("nothing has ended it")
-        if event.failure is not None and not scope.failing:
+        if event.failure is not None and not (scope.failing or is_out_of_reach(marking, scope)):
             raise Unfit("nothing in it has failed for good")
     closed = [scope]
     if scope is root:

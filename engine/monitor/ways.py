@@ -125,6 +125,16 @@ def needs(
     return expected
 
 
+def is_out_of_reach(marking: Marking, scope: Scope) -> bool:
+    """Whether a step of a DAG can no longer start because needs of it have failed: where an
+    execution was tried again from a step, one that failed before may still stand in its way."""
+    begun = scope.begun or set()
+    return any(
+        number not in begun and _verdict(marking.plan.steps[number], tally) == "fail"
+        for number, tally in (scope.tallies or {}).items()
+    )
+
+
 def _verdict(
     step: StepPlan, tally: list[int] | tuple[int, int, int]
 ) -> Literal["start", "skip", "fail", "wait"]:
