@@ -181,6 +181,25 @@ def test_the_simulator_gets_stuck_too(here: Path, capsys: pytest.CaptureFixture[
     assert (code, "only those run in the simulator" in err) == (2, True)
 
 
+def test_a_cluster_and_executions_side_by_side(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SOUND.replace(
+        "{id: a, type: decision}",
+        '{id: a, type: activity, activity: "m:f", resources: {num_cpus: 4}}',
+    )
+    (here / "big.yaml").write_text(text)
+    asked = ("verify", "big.yaml", "-p", "resources", "--executions", "3")
+    code, out, _ = ran(capsys, *asked, "--cluster", "2x4cpu")
+    assert (code, "wanted at once by 3 executions: CPU 12 of 8" in out) == (0, True)
+    code, out, _ = ran(capsys, *asked, "--cluster", "2x2cpu")
+    assert (code, "error[HS530]" in out) == (1, True)
+    code, _, err = ran(capsys, *asked, "--cluster", "large")
+    assert (code, "no file, and no shape as" in err) == (2, True)
+    code, out, _ = ran(capsys, "verify", "sound.yaml", "-p", "resources")
+    assert (code, out) == (0, "sound:1: all that was asked holds\n")
+
+
 def test_a_model_of_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = ran(capsys, "verify", "net.pnml", "-p", "deadlock")
     assert code == 1

@@ -308,6 +308,16 @@ class TestOrder:
         with pytest.raises(Rejected):
             check_order(self.PLAN, TakenInOrder(plan=self.PLAN.content_hash, levels=levels))
 
+    def test_what_executions_share_is_held_by_attempts_alone(self) -> None:
+        step = self.PLAN.steps[0]
+        shared = replace(step, semaphores={"llm": 1})
+        plan = replace(self.PLAN, steps=(shared, *self.PLAN.steps[1:]))
+        order = taken_in_order(plan)
+        assert isinstance(order, TakenInOrder)
+        assert step.scopes
+        with pytest.raises(Rejected, match="what all executions share"):
+            check_order(plan, order)
+
     def test_levels_of_another_plan_are_rejected(self) -> None:
         order = taken_in_order(self.PLAN)
         assert isinstance(order, TakenInOrder)

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from heliostat.actors.dispatch.placement import needs_of
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.errors import InputError
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan, Resources
+from heliostat.engine.scheduling.nodes import Nodes, NodeView
 from heliostat.verify.analyses import Subject
 from heliostat.verify.certificates.certificates import GivenBack
 from heliostat.verify.certificates.checker import Rejected, check
@@ -25,7 +27,7 @@ from heliostat.verify.reports.words import markdown, text
 from heliostat.verify.resources.analysis import verdicts
 from heliostat.verify.resources.antichain import heaviest_antichain
 from heliostat.verify.resources.cluster import Cluster, read_cluster
-from heliostat.verify.resources.demands import UNITS, Resource
+from heliostat.verify.resources.demands import UNITS, Resource, needs
 from heliostat.verify.resources.giving import given_back
 from heliostat.verify.resources.peaks import NotKnown, Peaks
 from heliostat.verify.space.explore import explore
@@ -133,6 +135,16 @@ class TestPeaks:
     def test_what_wants_no_more_than_a_permit_each_is_bounded_by_permits(self) -> None:
         item = act("a", 2, foreach="$.input.items", uses={"s": 1})
         assert cpus(plan_of(item, semaphores={"s": 3})) == 6
+
+    def test_more_permits_are_wanted_than_there_are(self) -> None:
+        steps = [act(name, 1, uses={"s": 1}) for name in ("a", "b")]
+        side_by_side = [{**each, "needs": []} for each in steps]
+        one_by_one = [{**steps[0], "next": "b"}, steps[1]]
+        permits = Resource(kind="semaphore", name="s")
+        peak = Peaks(plan_of(*side_by_side, semaphores={"s": 1})).of(permits)
+        assert (peak.units / UNITS, peak.exact) == (2, True)
+        assert [each.step for each in peak.holdings] == ["a", "b"]
+        assert Peaks(plan_of(*one_by_one, semaphores={"s": 1})).of(permits).units == UNITS
 
     def test_steps_that_a_semaphore_keeps_apart_are_told_as_a_bound(self) -> None:
         steps = [act(name, 2, needs=[], uses={"s": 1}) for name in ("a", "b")]
@@ -279,6 +291,31 @@ class TestCluster:
             read_cluster(str(file))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_it_fits_where_the_scheduler_says_so(seed: int) -> None:
+    """And an attempt takes what dispatch says that it takes."""
+    random = Random(seed)
+
+    def amounts() -> dict[str, float]:
+        return {name: random.choice((0, 0.5, 1, 2)) for name in ("CPU", "GPU", "memory", "tpu")}
+
+    shapes = [amounts() for _ in range(random.randint(1, 3))]
+    nodes = Nodes()
+    views = [NodeView(id=str(n), total=shape) for n, shape in enumerate(shapes)]
+    nodes.look(views, 0)
+    cluster = Cluster(nodes=tuple((1, shape) for shape in shapes))
+    for _ in range(20):
+        wanted = amounts()
+        resources = Resources(
+            num_cpus=random.choice((None, wanted["CPU"])),
+            num_gpus=wanted["GPU"] or None,
+            memory=int(wanted["memory"]) or None,
+            custom={"tpu": wanted["tpu"]} if wanted["tpu"] else {},
+        )
+        assert needs(resources) == needs_of(resources)
+        assert cluster.holds(needs(resources)) == nodes.ever(needs_of(resources), pinned=None)
+
+
 class TestFit:
     """What can never run, and its mended twin."""
 
@@ -322,7 +359,7 @@ class TestReport:
             ("CPU", "16", "30", "188%"),
             ("GPU", "2", "4", "200%"),
             ("memory", "16 GiB", "4 GiB", "25%"),
-            ("semaphore a", "2", "2", "100%"),
+            ("semaphore a", "2", "8", "400%"),
         ]
         assert section.rows[1][4] == "`left` × 2 (8), `right` × 4 (4), `inner` × 6 (18)"
 
@@ -347,8 +384,10 @@ class TestReport:
         found = [verdict_of(TEXT)]
         page = markdown("case:1", found, ())
         assert "## Resources" in page
-        assert "The most of CPU is taken so: `load` completes, `left` runs" in page
-        assert "at once: semaphore llm 2, CPU 15, GPU 2, memory 2 GiB" in text("case:1", found, ())
+        assert "The most of CPU is wanted so: `load` completes, `left` runs" in page
+        assert "wanted at once: semaphore llm 2, CPU 15, GPU 2, memory 2 GiB" in text(
+            "case:1", found, ()
+        )
 
     def test_data(self) -> None:
         section = section_of(TEXT)

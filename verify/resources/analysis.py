@@ -231,7 +231,7 @@ def _section(plan: Plan, uses: Sequence[Use], executions: int) -> Section:
     return Section(
         title="Resources",
         summary=tuple(_summary(plan, uses, executions)),
-        columns=("resource", "there", "at once at most", "of it", "where", "taken for"),
+        columns=("resource", "there", "wanted at once", "of it", "where", "taken for"),
         rows=tuple(_row(use) for use in uses),
         value={
             "executions": executions,
@@ -244,13 +244,13 @@ def _section(plan: Plan, uses: Sequence[Use], executions: int) -> Section:
 
 def _summary(plan: Plan, uses: Sequence[Use], executions: int) -> Iterator[str]:
     side_by_side = f" by {executions} executions" if executions > 1 else ""
-    yield f"at once{side_by_side}: {', '.join(_at_once(use) for use in uses)}"
+    yield f"wanted at once{side_by_side}: {', '.join(_at_once(use) for use in uses)}"
     order = _order(plan)
     if order is not None and len(order) > 1:
         yield f"semaphores are taken in one order: {', then '.join(' and '.join(n) for n in order)}"
-    waits = [use for use in uses if (use.wanted or 0) > 1]
-    for use in waits:
-        yield f"{use.resource}: more is wanted at once than there is, the rest waits"
+    for use in uses:
+        if (use.wanted or 0) > 1 and use.resource.kind != "semaphore":
+            yield f"{use.resource}: more is wanted at once than there is, the rest waits"
     busy = [use for use in uses if use.busy_ms is not None]
     if busy:
         most = max(busy, key=lambda use: use.busy_ms or 0)
@@ -308,7 +308,7 @@ def _where(resource: Resource, peak: Peak) -> str:
 def _reached(use: Use) -> str:
     assert isinstance(use.peak, Peak)
     acts = ", ".join(f"`{each.step}` {each.act}" for each in use.peak.run)
-    return f"The most of {use.resource} is taken so: {acts}."
+    return f"The most of {use.resource} is wanted so: {acts}."
 
 
 def _order(plan: Plan) -> list[list[str]] | None:

@@ -110,11 +110,8 @@ class Peaks:
         plan = self._plan
         found = self._scope(plan.root, resource)
         handled = [s for s in self._beside() if resource in demand(s)]
-        if not found.exact or handled or not self._fits(found):
+        if not found.exact or handled or not self._fits(found, resource):
             found = replace(found, exact=False, more=found.more or bool(handled), run=())
-        capacity = plan.semaphores.get(resource.name) if resource.kind == "semaphore" else None
-        if capacity is not None and found.units > capacity * UNITS:
-            found = replace(found, units=capacity * UNITS, exact=True, more=False)
         return found
 
     def _beside(self) -> Iterator[StepPlan]:
@@ -123,12 +120,14 @@ class Peaks:
             if scope.owner is None and scope.number and not scope.retired:
                 yield from (self._plan.steps[number] for number in scope.steps)
 
-    def _fits(self, peak: Peak) -> bool:
-        """Whether the execution's semaphores allow all of it at once."""
+    def _fits(self, peak: Peak, resource: Resource) -> bool:
+        """Whether the execution's other semaphores allow all of it at once."""
         taken: dict[str, int] = {}
         for number, count in peak.open:
             for name, each in self._plan.steps[number].uses:
                 taken[name] = taken.get(name, 0) + each * count
+        if resource.kind == "semaphore":
+            taken.pop(resource.name, None)
         return all(count <= self._plan.semaphores[name] for name, count in taken.items())
 
     # -- steps
@@ -140,7 +139,7 @@ class Peaks:
         units = own + sum(each.units for each in inner)
         if not units:
             return Peak(units=0)
-        width = self._width(step)
+        width = self._width(step, resource)
         held = (Holding(step=step.id, count=width, units=own * width),) if own else ()
         within = (holding for each in inner for holding in each.holdings)
         what = "is open" if step.scopes else "runs"
@@ -164,14 +163,18 @@ class Peaks:
             rests_on=tuple(dict.fromkeys(one for each in inner for one in each.rests_on)),
         )
 
-    def _width(self, step: StepPlan) -> int:
-        """Items or attempts of one visit that may be side by side."""
+    def _width(self, step: StepPlan, resource: Resource) -> int:
+        """Items of one visit that may be side by side, were there no end of the resource."""
         if step.foreach is None:
             return 1
         widths = [step.foreach.concurrency]
         if step.id in self._items:
             widths.append(max(self._items[step.id], 1))
-        widths += [self._plan.semaphores[name] // count for name, count in step.uses if count]
+        widths += [
+            self._plan.semaphores[name] // count
+            for name, count in step.uses
+            if (resource.kind, resource.name) != ("semaphore", name)
+        ]
         return min(widths)
 
     # -- scopes
