@@ -174,6 +174,84 @@ def test_items_get_stuck_where_so_many_threads_of_one_program_do(seed: int) -> N
     assert isinstance(found, Stuck) == some
 
 
+SharedOp: TypeAlias = Op | int
+"""Also: take so many of what all executions share, or with a minus give them back."""
+
+
+def executions_get_stuck(branches: list[Program], semaphores: Uses, shared: int) -> bool:
+    """Whether two executions of these programs can both come to where nothing goes on, where each
+    leaf takes one of what they share when it has its own."""
+
+    def with_shared(program: Program) -> list[SharedOp]:
+        found: list[SharedOp] = []
+        for uses, inside in program:
+            own = tuple(sorted(uses.items()))
+            found += [(True, own), *(with_shared(inside) if inside else [1, -1]), (False, own)]
+        return found
+
+    threads = [with_shared(program) for program in branches]
+    own = [[op if isinstance(op, tuple) else (True, ()) for op in ops_] for ops_ in threads]
+    one: tuple[tuple[int, ...], tuple[int, ...]] = ((0,) * len(threads), ())
+    seen, todo = {(one, one)}, [(one, one)]
+    while todo:
+        both = todo.pop()
+        free = shared - sum(
+            op
+            for at, _ in both
+            for n, ops_ in zip(at, threads, strict=True)
+            for op in ops_[:n]
+            if isinstance(op, int)
+        )
+        moves = list[tuple[Any, Any]]()
+        ended = True
+        for which, (at, queue) in enumerate(both):
+            for thread, n in enumerate(at):
+                if n == len(threads[thread]):
+                    continue
+                ended = False
+                if thread in queue:
+                    continue
+                op = threads[thread][n]
+                moved, waits = list(at), list(queue)
+                if isinstance(op, int):
+                    if op > free:
+                        continue
+                    moved[thread] += 1
+                else:
+                    state = _state(own, at, queue)
+                    if not op[0]:
+                        moved[thread] += 1
+                        for _, _, granted in release(state, op[1], semaphores):
+                            moved[granted] += 1
+                            waits.remove(granted)
+                    elif take(state, op[1], semaphores):
+                        moved[thread] += 1
+                    else:
+                        waits.append(thread)
+                after = (tuple(moved), tuple(waits))
+                moves.append((after, both[1]) if which == 0 else (both[0], after))
+        if not moves and not ended:
+            return True
+        for pair in moves:
+            key = (min(pair), max(pair))  # executions are alike
+            if key not in seen:
+                seen.add(key)
+                todo.append(key)
+    return False
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_executions_get_stuck_where_one_does(seed: int) -> None:
+    """What they share is no cause: an attempt that has it waits for nothing."""
+    random = Random(2_000 + seed)
+    semaphores = {"a": random.randint(1, 2), "b": 1}
+    branches = [random_program(random, semaphores, semaphores, depth=1) for _ in range(2)]
+    order = taken_in_order(plan_of(tree_of(branches, semaphores)))
+    stuck = executions_get_stuck(branches, semaphores, shared=1)
+    assert stuck == gets_stuck(branches, semaphores)
+    assert not (stuck and isinstance(order, TakenInOrder))
+
+
 QUEUE = """
 id: queue
 version: "1"

@@ -9,7 +9,8 @@ nodes. A path in the network passes through nodes between, so edges suffice, wit
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 
 def heaviest_antichain(
@@ -51,40 +52,56 @@ class _Network:
         self._left.setdefault(target, {}).setdefault(source, 0)
 
     def greatest_flow(self, source: object, sink: object) -> int:
-        """By shortest ways along which more can pass (Edmonds and Karp 1972)."""
+        """By blocking flows through ever longer shortest ways (Dinitz 1970)."""
         flow = 0
-        while (way := self._way(source, sink)) is not None:
-            bounds = [self._left[a][b] for a, b in way]
-            more = min(bound for bound in bounds if bound is not None)
-            for a, b in way:
-                self._add(a, b, -more)
-                self._add(b, a, more)
-            flow += more
+        while sink in (levels := self._levels(source)):
+            flow += self._blocking(source, sink, levels)
         return flow
 
     def reachable(self, source: object) -> set[object]:
-        return set(self._parents(source, None))
+        return set(self._levels(source))
 
-    def _way(self, source: object, sink: object) -> list[tuple[object, object]] | None:
-        parents = self._parents(source, sink)
-        if sink not in parents:
-            return None
-        way, at = [], sink
-        while at != source:
-            way.append((parents[at], at))
-            at = parents[at]
-        return way
-
-    def _parents(self, source: object, sink: object) -> dict[object, object]:
-        parents: dict[object, object] = {source: source}
-        todo = deque([source])
-        while todo and (sink is None or sink not in parents):
+    def _levels(self, source: object) -> dict[object, int]:
+        """By how many edges that let more pass each node is away."""
+        levels, todo = {source: 0}, deque([source])
+        while todo:
             at = todo.popleft()
             for target, left in self._left.get(at, {}).items():
-                if left != 0 and target not in parents:
-                    parents[target] = at
+                if left != 0 and target not in levels:
+                    levels[target] = levels[at] + 1
                     todo.append(target)
-        return parents
+        return levels
+
+    def _blocking(self, source: object, sink: object, levels: Mapping[object, int]) -> int:
+        """All that passes along shortest ways; each edge is given up once nothing more does."""
+        flow, way = 0, [source]
+        ahead: dict[object, Iterator[object]] = {node: iter([*self._left[node]]) for node in levels}
+        while way:
+            at = way[-1]
+            if at == sink:
+                edges = list(pairwise(way))
+                bounds = [self._left[a][b] for a, b in edges]
+                more = min(bound for bound in bounds if bound is not None)
+                for a, b in edges:
+                    self._add(a, b, -more)
+                    self._add(b, a, more)
+                flow += more
+                full = next(n for n, (a, b) in enumerate(edges) if self._left[a][b] == 0)
+                del way[full + 1 :]
+                continue
+            following = next(
+                (
+                    target
+                    for target in ahead[at]
+                    if levels.get(target) == levels[at] + 1 and self._left[at][target] != 0
+                ),
+                None,
+            )
+            if following is None:
+                way.pop()
+            else:
+                way.append(following)
+        return flow
 
     def _add(self, a: object, b: object, amount: int) -> None:
         left = self._left[a][b]

@@ -34,7 +34,7 @@ from heliostat.verify.timing.durations import constant
 MARKINGS_MAX: Final = 5_000
 """Of one state machine: without reduction their number doubles with each branch."""
 
-DAG_STEPS_MAX: Final = 2_000
+DAG_STEPS_MAX: Final = 10_000
 """Steps of one DAG: flows through more of them take seconds."""
 
 Clock: TypeAlias = Callable[[], float]
