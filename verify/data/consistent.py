@@ -472,7 +472,8 @@ def _leaves(step: StepPlan) -> bool:
     """Whether a visit that failed may leave an output: its attempt was fine and what followed was
     not, or a part of what it held has completed."""
     conditional = any(edge.when is not None for edge in step.routes)
-    return bool(step.scopes or step.assign or step.append or step.foreach or conditional)
+    late = step.deadline is not None or step.timeout_ms is not None  # an attempt has its grace
+    return bool(step.scopes or step.assign or step.append or step.foreach or conditional or late)
 
 
 def written_fact(key: Key) -> Fact:

@@ -285,6 +285,15 @@ class Encoder:
                 *(self.equal(each, right.entries[key]) for key, each in left.entries.items())
             )
         names = sorted(f"{id(each.cell or each)}" for each in (left, right))
+        written, cell = (left, right.cell) if right.entries is None else (right, left.cell)
+        if kind == "object" and written.entries is not None and cell is not None:
+            same = [
+                solver.all(cell.member(key).present, self.equal(cell.member(key).term, each))
+                for key, each in written.entries.items()
+            ]
+            # whether it has other members is not known
+            alone = self._unknowns.of(f"{names[0]} has no more", names[1], BOOLEAN).term.truth
+            return solver.all(alone, *same)
         self._notes["a comparison of lists or objects", NO_FORMULA] = None
         return self._unknowns.of(f"{names[0]} == {names[1]}", kind, BOOLEAN).term.truth
 

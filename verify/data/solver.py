@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 Formula: TypeAlias = Any
 """A formula of the solver, or a `bool`."""
 
-WORK_MAX: Final = 3_000_000
-"""What one question may cost in z3's units (`rlimit`): about a second, the same on any machine."""
+WORK_MAX: Final = 1_000_000
+"""What one question may cost in z3's units (`rlimit`): well below a second, the same on any machine."""
 
-WORK_A_MS: Final = 3_000
+WORK_A_MS: Final = 2_000
 """What a millisecond that is left allows."""
 
 _ESCAPED: Final = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
