@@ -8,11 +8,12 @@
 explains, `logic` checks formulas in CTL and LTL, `certificates` holds what verdicts rest on and an
 independent checker, `resources` asks what steps take and give back, `timing` how long executions
 take, `across` what definitions do to one another, `recovery` what is undone, `people` who may do
-what, `reports` tells it to people and programs. `prover` is what registration asks, `replaying` has
-the simulator get stuck as a proof says. `cases` makes tests of a definition, and `reference` reads
-definitions a second time, without the kernel, to say what they must come to.
+what, `data` what conditions and variables come to, `reports` tells it to people and programs.
+`prover` is what registration asks, `replaying` has the simulator get stuck as a proof says. `cases`
+makes tests of a definition, and `reference` reads definitions a second time, without the kernel, to
+say what they must come to.
 
 Imports the definition, the plan, the kernel's events and the simulator of `heliostat.engine`,
 neither Ray nor `heliostat.actors`; answers with a run of the user's own steps, or "inconclusive"
-with the bound that was reached. Guards and data flow are not built yet.
+with the bound that was reached.
 """

@@ -41,19 +41,20 @@ class Subject:
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]
 
 ANALYSES: Final[dict[str, str]] = {
-    "data": "data.analysis:verdicts",
     "time": "timing.analysis:verdicts",
     "across": "across.analysis:verdicts",
     "recovery": "recovery.analysis:verdicts",
     "people": "people.analysis:verdicts",
     "resources": "resources.analysis:verdicts",
     "properties": "logic.declared:verdicts",
+    "data": "data.analysis:verdicts",  # last: to load the solver takes of the time that is left
 }
 """By name, `module:function` below `heliostat.verify`; told in this order."""
 
 AT_REGISTRATION: Final = frozenset(
     {
         "across",
+        "data",
         "people",
         "properties",
         "recovery",

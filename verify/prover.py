@@ -33,6 +33,10 @@ KEPT_MAX: Final = 100
 """Contents whose answers are kept; the one that was asked for longest ago goes first."""
 
 
+UNTOLD: Final = frozenset({"boundedness", "guards", "unwritten reads", "dead assignments", "races"})
+"""What is not told where it is not known within this time: `heliostat verify` finds out."""
+
+
 class Prover:
     """Proves definitions. Any thread may ask; one proof goes on at a time, since it is the
     interpreter that it takes."""
@@ -50,7 +54,7 @@ class Prover:
         """The verdicts about a definition, without their certificates.
 
         That it is bounded is not told where it is not known: what can always come to its end does
-        so without a bound to what it collects.
+        so without a bound to what it collects. Nor is what is not known of the data.
         """
         content = content_hash(definition)
         with self._lock:
@@ -93,7 +97,7 @@ class Prover:
         return tuple(
             replace(each, certificate=None, net=None)
             for each in verdicts
-            if (each.asked, each.outcome) != ("boundedness", "inconclusive")
+            if each.outcome != "inconclusive" or each.asked not in UNTOLD
         )
 
 

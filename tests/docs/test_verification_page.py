@@ -12,9 +12,11 @@ from heliostat.verify.analyses import ANALYSES, Subject, analysed
 from tests.docs.running import DOCS
 
 PAGE = (DOCS / "verification.md").read_text()
-DEFINITIONS = [
+BLOCKS = [
     block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE) if block.startswith("id: ")
 ]
+FAULTY = [block for block in BLOCKS if block.startswith("id: sorted\n")]
+DEFINITIONS = [block for block in BLOCKS if block not in FAULTY]
 
 
 def test_there_are_some() -> None:
@@ -27,3 +29,12 @@ def test_what_is_declared_holds(text: str) -> None:
     subject = Subject(definition=definition, plan=compile_plan(definition))
     found = analysed(subject, ANALYSES)
     assert {each.outcome for each in found} == {"holds"}, found
+
+
+@pytest.mark.parametrize("text", FAULTY)
+def test_what_is_wrong_is_told_as_the_page_has_it(text: str) -> None:
+    definition = parse_definition(text)
+    subject = Subject(definition=definition, plan=compile_plan(definition))
+    (wrong,) = [each for each in analysed(subject, ANALYSES) if each.outcome == "fails"]
+    reason = wrong.reason.split(", after ")[0]
+    assert f"{wrong.asked}  fails  {reason}\n" in PAGE

@@ -15,7 +15,7 @@ from heliostat.verify.data.flow import Unwritten, dead_writes, suspicious, unwri
 from heliostat.verify.data.guards import Guarded, conditional, guards
 from heliostat.verify.data.places import Places, shown
 from heliostat.verify.data.races import Race, pairs, races
-from heliostat.verify.data.solver import Solver
+from heliostat.verify.data.solver import Solver, load
 from heliostat.verify.data.uses import Uses, Write
 from heliostat.verify.data.walking import walk
 from heliostat.verify.nets.net import Net, TooManyTokens
@@ -48,6 +48,8 @@ class _Data:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._places = Places(subject.definition, subject.plan)
+        if any(map(conditional, subject.plan.steps)):
+            load()  # before the time begins: it is once in a process
         self._budget = Budget(subject.time_max_ms, subject.now_ms)
 
     def guards(self) -> Iterator[Verdict]:

@@ -7,11 +7,12 @@ for whatever has happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from heliostat.engine.authoring.scopes import Scope, scopes_of
+from heliostat.engine.plan.plan import StepPlan
 from heliostat.verify.budget import Budget
 from heliostat.verify.data.consistent import Consistent, Fact, written_fact
 from heliostat.verify.data.happening import place_of
@@ -52,20 +53,40 @@ def suspicious(uses: Uses) -> list[Read]:
                 )
                 if initial.constant and initial.value is None and not own:
                     found.append(read)
-    return [each for each in found if _may_be_first(uses, each)]
+    scopes = _scopes(uses)
+    return [each for each in found if _may_be_first(uses, scopes, each)]
 
 
-def _may_be_first(uses: Uses, read: Read) -> bool:
-    """Whether a way may lead to a read without what it reads, by the graph of its scope."""
+def _scopes(uses: Uses) -> dict[int, Scope]:
+    """The scopes as they are written, by their numbers."""
+    plan = uses.places.plan
+    return {
+        plan.steps[plan.step_by_id[scope.steps[0].id]].scope: scope
+        for scope in scopes_of(uses.places.definition)
+    }
+
+
+def _may_be_first(uses: Uses, scopes: Mapping[int, Scope], read: Read) -> bool:
+    """Whether a way may lead to a read without what it reads, by the graph of the scope."""
     if read.location[0] != "steps" or read.step is None:
         return True
     plan = uses.places.plan
-    source = plan.steps[read.location[1]]
-    if source.scope != read.step.scope:
+    source, scope = plan.steps[read.location[1]], scopes.get(plan.steps[read.location[1]].scope)
+    reader: StepPlan | None = read.step
+    while reader is not None and reader.scope != source.scope:
+        owner = plan.scopes[reader.scope].owner
+        reader = None if owner is None else plan.steps[owner]
+    if scope is None or reader is None or reader is source:
         return True
-    if plan.scopes[source.scope].notation == "dag":
-        return source.when is not None or read.step.join.kind != "all" or _may_skip(uses, source.id)
-    return True
+    if scope.notation == "dag":
+        return source.when is not None or reader.join.kind != "all" or _may_skip(uses, source.id)
+    if source.when is not None or scope.entries:
+        return True
+    # all that can be come to without the source, or after it has failed
+    lost = [way.target for way in scope.graph.leaving[source.id] if way.kind == "on_error"]
+    starts = [scope.first, *(target for target in lost if target is not None)]
+    reached = scope.graph.from_any(starts, stop=frozenset({source.id}))
+    return reader.id in reached and reader.id != source.id
 
 
 def _may_skip(uses: Uses, id: str) -> bool:
@@ -133,10 +154,7 @@ def dead_writes(uses: Uses) -> Iterator[Write]:
     reads = uses.reads
     if uses.everything:
         return
-    scopes = {
-        uses.places.plan.steps[uses.places.plan.step_by_id[scope.steps[0].id]].scope: scope
-        for scope in scopes_of(uses.places.definition)
-    }
+    scopes = _scopes(uses)
     for write in uses.writes:
         about = [
             read

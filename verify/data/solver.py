@@ -20,7 +20,7 @@ Formula: TypeAlias = Any
 """A formula of the solver, or a `bool`."""
 
 WORK_MAX: Final = 1_000_000
-"""What one question may cost in z3's units (`rlimit`): well below a second, the same on any machine."""
+"""What one question may cost in z3's units (`rlimit`): below a second, the same on any machine."""
 
 WORK_A_MS: Final = 2_000
 """What a millisecond that is left allows."""
@@ -28,6 +28,11 @@ WORK_A_MS: Final = 2_000
 _ESCAPED: Final = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
 
 Answer: TypeAlias = Literal["possible", "impossible", "unknown"]
+
+
+def load() -> None:
+    """Load the library, as the first question would."""
+    import z3  # noqa: F401
 
 
 class Solver:
