@@ -1,11 +1,12 @@
-"""All tests, in three lanes side by side: `make test` is `python -m tests.run [pytest's options]`.
+"""All tests, in lanes side by side: `make test` is `python -m tests.run [pytest's options]`.
 
 Tests of a real Ray mostly wait for processes to start and to die, while the others compute: one
 after the other they would take twice as long. Each lane is a pytest of its own, with its own
 temporary files, deployments and summary; what it prints is shown as it comes, behind its name. The
 last line adds the lanes up, in pytest's words. Every test is in one lane, in whichever folder it
-is: `units` takes all that the lanes with a Ray do not name. These have one Ray at a time each, and
-the right of way: a Ray does not come up where its processes get too little of two CPUs.
+is: `units` takes all that no other names, `long units` those of them that are long. Of the lanes
+with a Ray two run at a time, with one Ray each, and with the right of way: a Ray does not come up
+where its processes get too little of two CPUs. `nodes` begins when `cluster` has ended.
 
 A lane that fails ends no other. Interrupted or told to end, the lanes are, and are waited for.
 """
@@ -27,8 +28,8 @@ from types import FrameType
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 
-LATER = ("conformance", "simulation", "crash", "soak", "wheel")
-"""Of `units`: what takes long comes after what is quick to say that something is wrong."""
+LONG = ("conformance", "simulation", "crash", "soak", "wheel", "page", "host")
+"""Of the units."""
 
 SHARED = ("cluster",)
 """What shares one deployment."""
@@ -41,7 +42,6 @@ OWN_RAY = (
     "serve/test_on_serve.py",
     "serve/test_over_http.py",
     "page/test_on_ray.py",
-    "nodes",
     "crash/test_chaos.py",
     "deploy/test_container.py",
     "deploy/test_rayservice.py",
@@ -49,8 +49,15 @@ OWN_RAY = (
 )
 """What starts a Ray of its own, in an order in which no two of them live at once."""
 
+NODES = ("nodes",)
+"""What starts a Ray of several nodes."""
+
+AFTER = {"nodes": "cluster"}
+"""Lanes that begin when another one has ended."""
+
+NICE = ("units", "long units")
 NICENESS = 5
-"""Of `units`, beside which others start Rays."""
+"""Of lanes beside which others start Rays."""
 
 NOTHING_COLLECTED = 5
 """What pytest ends with where `-k` leaves nothing of a lane."""
@@ -58,7 +65,7 @@ NOTHING_COLLECTED = 5
 
 def lanes() -> dict[str, list[str]]:
     """What each lane is given, in its order."""
-    own = _paths(OWN_RAY)
+    own, nodes = _paths(OWN_RAY), _paths(NODES)
     shared = list(_without(_paths(SHARED), own))
     suites = [
         f"tests/{path.name}"
@@ -66,17 +73,20 @@ def lanes() -> dict[str, list[str]]:
         if any(path.rglob("test_*.py")) or path.match("test_*.py")
     ]
     suites.sort(key=lambda path: path != "tests/engine")  # first what all else stands on
-    suites.sort(key=lambda path: _turn(path.removeprefix("tests/")))
-    units = list(_without(suites, [*own, *shared]))
-    return {"units": units, "cluster": shared, "own rays": own}
+    units = list(_without(suites, [*own, *nodes, *shared]))
+    long = [path for path in units if path.split("/")[1] in LONG]
+    short = [path for path in units if path not in long]
+    return {
+        "units": short,
+        "long units": long,
+        "cluster": shared,
+        "own rays": own,
+        "nodes": nodes,
+    }
 
 
 def _paths(names: Sequence[str]) -> list[str]:
     return [f"tests/{name}" for name in names]
-
-
-def _turn(name: str) -> int:
-    return LATER.index(name) + 1 if name in LATER else 0
 
 
 def _without(suites: Iterable[str], taken: Sequence[str]) -> Iterator[str]:
@@ -91,17 +101,40 @@ def _without(suites: Iterable[str], taken: Sequence[str]) -> Iterator[str]:
 
 
 class Lane:
-    """One pytest, and what it says."""
+    """One pytest, and what it says; begun when another lane has ended, if there is one before."""
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], *, after: Lane | None = None) -> None:
         self.name, self.last = name, ""
-        niceness = NICENESS if name == "units" else 0
-        self.process = subprocess.Popen(
+        self._arguments, self._after = arguments, after
+        self._ended, self._starting = False, threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._begun = threading.Event()
+        self._reading = threading.Thread(target=self._run, daemon=True)
+        self._reading.start()
+
+    def _run(self) -> None:
+        if self._after is not None:
+            self._after.wait()
+        with self._starting:
+            self._process = None if self._ended else self._pytest()
+        self._begun.set()
+        if self._process is None or self._process.stdout is None:
+            return
+        with self._process.stdout as said:
+            for line in said:
+                text = line.rstrip("\n")
+                self.last = text or self.last
+                sys.stdout.write(f"{self.name:>10} | {text}\n")
+                sys.stdout.flush()
+
+    def _pytest(self) -> subprocess.Popen[str]:
+        niceness = NICENESS if self.name in NICE else 0
+        return subprocess.Popen(
             [
                 *("nice", "-n", str(niceness), sys.executable, "-m", "pytest"),
                 # Each keeps its own: two that write one cache lose each other's.
-                *("-o", f"cache_dir=.pytest_cache/{name.replace(' ', '-')}"),
-                *arguments,
+                *("-o", f"cache_dir=.pytest_cache/{self.name.replace(' ', '-')}"),
+                *self._arguments,
             ],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -111,23 +144,22 @@ class Lane:
             errors="replace",
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as said:
-            for line in said:
-                text = line.rstrip("\n")
-                self.last = text or self.last
-                sys.stdout.write(f"{self.name:>10} | {text}\n")
-                sys.stdout.flush()
 
     def wait(self) -> int:
         """Its exit code; all that it said has been shown then."""
-        code = self.process.wait()
+        self._begun.wait()
+        if self._process is None:
+            return -signal.SIGINT
+        code = self._process.wait()
         self._reading.join(10)  # a process that it left behind may hold the pipe open
         return code
+
+    def end(self) -> None:
+        """Have pytest end what its fixtures began, and then itself."""
+        with self._starting:
+            self._ended = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
 
 
 def added_up(closing_lines: Iterable[str]) -> Counter[str]:
@@ -143,12 +175,15 @@ def added_up(closing_lines: Iterable[str]) -> Counter[str]:
 def main(arguments: Sequence[str]) -> int:
     """Run the lanes; 0 when all of them pass."""
     began = time.monotonic()
-    running = [Lane(name, [*given, *arguments]) for name, given in lanes().items()]
+    begun: dict[str, Lane] = {}
+    for name, given in lanes().items():
+        before = begun.get(AFTER.get(name, ""))
+        begun[name] = Lane(name, [*given, *arguments], after=before)
+    running = list(begun.values())
 
     def end(number: int, frame: FrameType | None) -> None:
         for lane in running:
-            if lane.process.poll() is None:
-                lane.process.send_signal(signal.SIGINT)  # pytest ends what its fixtures began
+            lane.end()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
