@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from heliostat.verify.analyses import Subject
 from heliostat.verify.properties.verdict import Fault, Verdict
@@ -19,6 +20,9 @@ from heliostat.verify.timing.slack import Network
 from heliostat.verify.timing.timing import Timing, timing
 from heliostat.verify.timing.within import measurements, within
 from heliostat.verify.timing.words import amount
+
+LATE_RUNS: Final = 200
+"""Drawn for the mean without defaults, where the definition has a deadline."""
 
 
 def verdicts(subject: Subject) -> Iterator[Verdict]:
@@ -76,21 +80,21 @@ def _never(each: Deadline) -> str:
 
 def _late(found: Timing) -> Iterator[Fault]:
     """What misses its deadline in the mean, by what somebody said or measured."""
+    open = [each for each in found.deadlines if each.kind == "deadline" and each.met != "always"]
+    if not open:
+        return
     known = {
         id: replace(each, expected_ms=0) if each.source == "default" else each
         for id, each in found.durations.items()
     }
-    if not found.deadlines:
-        return
-    drawn = expected(found.plan, known, found.tags, found.bounds.width, runs_max=200)
     places = Network(found.plan, known, found.bounds.width).critical().places
-    for each in found.deadlines:
-        if each.kind == "timeout" or each.met in ("always", "never"):
-            continue
+    for each in open:
         if each.step is not None:
             place = places.get(each.step)
             mean = 0.0 if place is None else place.finish_ms - place.start_ms
         else:
+            width = found.bounds.width
+            drawn = expected(found.plan, known, found.tags, width, runs_max=LATE_RUNS)
             mean = 0.0 if drawn is None else drawn.mean_ms
         if mean > each.limit.most:
             what = "it" if each.step is None else f"`{each.step}`"

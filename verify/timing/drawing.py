@@ -30,8 +30,8 @@ from heliostat.verify.timing.durations import (
 )
 
 RUNS_MAX: Final = 1_000
-VISITS_MAX: Final = 100_000
-"""Of all runs together: about half a second."""
+VISITS_MAX: Final = 30_000
+"""Of all runs together: some tenths of a second."""
 RUN_VISITS_MAX: Final = 20_000
 """Of one run: a loop that is seldom left ends here, and the answer is that there is none."""
 
