@@ -189,6 +189,18 @@ class TestTotals:
         assert totals(found)[:2] == (least, expected)
         assert found.bounds.total.most == 500
 
+    def test_what_follows_a_join_of_some_comes_after_the_last_of_these(self) -> None:
+        found = of(
+            "steps:\n"
+            "  - {id: fork, type: decision, split: all, next: [{to: a}, {to: b}, {to: c}]}\n"
+            + ms("a", 100, "next: j")
+            + ms("b", 300, "next: j")
+            + ms("c", 500, "next: j")
+            + ms("j", 1_000, "join: {at_least: 2}")
+        )
+        assert totals(found)[:2] == (1_300, 1_300)
+        assert found.bounds.total.most == 1_500
+
     def test_a_step_that_may_be_skipped_takes_no_time_at_least(self) -> None:
         found = of("steps:\n" + ms("a", 100, "when: $.input.x"))
         assert (found.bounds.total.least, found.bounds.total.most) == (0, 100)

@@ -18,6 +18,7 @@ the n-th smallest of the bounds of its needs.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from math import ceil, inf
 from typing import Final
 
@@ -207,7 +208,50 @@ class Bounds:
         whole = left.get(scope.start[0], inf)
         if any(step.terminate for step in steps):
             whole = min(whole, self._relaxed(scope, cancelled, all_tokens=False)[scope.start[0]])
+        elif not cancelled:
+            for step in steps:
+                if step.join.kind == "at_least" and not self._avoidable(scope, step):
+                    after = self._after(step, left, all_tokens=True)
+                    whole = max(whole, self._fires_at(scope, step, step.join.count) + after)
         return 0 if whole == inf else whole  # no way completes: all of them fail
+
+    def _avoidable(self, scope: ScopePlan, join: StepPlan) -> bool:
+        """Whether a token may come to its end without coming to a join."""
+        reached, left = {join.number}, [*scope.start]
+        while left:
+            number = left.pop()
+            if number in reached:
+                continue
+            reached.add(number)
+            step = self._plan.steps[number]
+            if step.fail is not None:
+                continue  # no completion
+            if not step.routes or any(edge.target == END for edge in step.routes):
+                return True
+            left += [edge.target for edge in step.routes]
+        return False
+
+    def _fires_at(self, scope: ScopePlan, join: StepPlan, count: int) -> float:
+        """The least time until a visit of a join has ended that waits for so many arrivals: each
+        by the shortest way (Dijkstra), as if no other waited for it."""
+        arrives: dict[int, float] = {}
+        open = [(0.0, start) for start in scope.start]
+        while open:
+            at, number = heappop(open)
+            if number in arrives:
+                continue
+            arrives[number] = at
+            if number != join.number:
+                for edge in self._plan.steps[number].routes:
+                    if edge.target != END:
+                        heappush(open, (at + self.visits[number].least, edge.target))
+        ends = sorted(
+            at + self.visits[number].least
+            for number, at in arrives.items()
+            if any(edge.target == join.number for edge in self._plan.steps[number].routes)
+        )
+        fires = ends[count - 1] if count <= len(ends) else inf
+        return fires + self.visits[join.number].least
 
     def _relaxed(
         self, scope: ScopePlan, cancelled: set[int], *, all_tokens: bool
