@@ -64,6 +64,8 @@ def test_two_at_once_start_one_which_is_killed_and_goes_on(place: Shared) -> Non
     history = place.here("workflow", "history", "s", "--format", "json").json
     assert history[-1]["type"] == "execution.completed"
     assert place.here("workflow", "result", "s").code == 0
+    checked = place.here("workflow", "check", "s", "--format", "json").json
+    assert (checked["fits"], checked["events"]) == (True, len(history))
 
 
 def test_run_where_nothing_is_up_brings_its_own(place: Shared) -> None:
