@@ -6,6 +6,7 @@ never patched back: such an execution leaves memory and is folded again from the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -42,6 +43,8 @@ from heliostat.engine.kernel.turn import Decision, Refused
 from heliostat.engine.monitor.conformance import Conformance
 from heliostat.engine.monitor.folding import conformance_after, fold_followed
 from heliostat.engine.monitor.restored import marking_of
+
+_log = logging.getLogger(__name__)
 
 FAILURE_MESSAGE_CHARS: Final = 2_000
 """Of a failure's message in the searchable row; the history has it whole."""
@@ -160,6 +163,9 @@ class LiveExecution:
         decision = settle(self.hosted.plan, self.state, stimulus)
         if conformance is not None:
             conformance.follow(decision.events)
+            if conformance.fault is not None:
+                _log.error("execution %s is not checked at %s", self.key, conformance.fault)
+                conformance.fault = None
         if decision.commands:
             self.commands += decision.commands
         for event in decision.events:

@@ -36,10 +36,13 @@ from heliostat.engine.plan.plan import StepPlan
 _LATE: Final = "DeadlineExceeded"
 
 
+_OWN_MISTAKES: Final = (LookupError, AssertionError, AttributeError, TypeError, ValueError)
+
+
 class Conformance:
     """Follows one execution."""
 
-    __slots__ = ("_tables", "lost", "marking", "seq")
+    __slots__ = ("_tables", "fault", "lost", "marking", "seq")
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -48,6 +51,8 @@ class Conformance:
         """Of the last event that was followed."""
         self.lost = False
         """The marking is not known: `restored.marking_of` says how it goes on."""
+        self.fault: str | None = None
+        """A mistake of this check itself, by which it was lost: no event is refused for that."""
 
     def go_on(self, tables: Tables, marking: Marking, seq: int) -> None:
         """Follow from a marking that is known otherwise, as it is after event `seq`."""
@@ -74,6 +79,9 @@ class Conformance:
                 _FOLLOW[kind](marking, event)
             except Unfit as unfit:
                 raise self._misfit(event, str(unfit)) from None
+            except _OWN_MISTAKES as error:
+                self.lost = True
+                self.fault = f"event {self.seq}: {type(error).__name__}: {error}"
             if kind is e.ExecutionRetried or kind is e.ExecutionMigrated:
                 self.lost = True
 

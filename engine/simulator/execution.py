@@ -285,6 +285,7 @@ class SimulatedExecution:
             conformance.follow((event,))
         except HistoryMisfit as misfit:
             raise Broken(f"{misfit}: {event}") from misfit
+        require(conformance.fault is None, f"conformance: {conformance.fault}: {event}")
 
     def _dispatch(self, command: Command, place: Place) -> None:
         coverage = self._world.coverage

@@ -127,6 +127,21 @@ class TestMisfits:
                 assert not refused or misfit_of(plan, mutated) is not None, (seed, name)
         assert both > MUTATED
 
+    def test_a_mistake_of_the_check_itself_refuses_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def mistaken(*_: Any) -> bool:
+            raise KeyError("a mistake")
+
+        plan, events = history(3, storm=False)
+        monkeypatch.setitem(conformance._FOLLOW, e.ExecutionCompleted, mistaken)
+        monkeypatch.setitem(conformance._FOLLOW, e.ExecutionFailed, mistaken)
+        followed = Conformance(Tables(plan))
+        followed.follow(events)
+        assert followed.lost
+        assert followed.fault is not None
+        assert "KeyError: 'a mistake'" in followed.fault
+
     def test_names_the_event_and_why(self) -> None:
         plan, events = history(3, storm=False)
         again = next(n for n, each in enumerate(events) if isinstance(each, e.StepCompleted))
