@@ -111,6 +111,8 @@ CODES: Final[dict[str, str]] = {
     "HS513": "what is assigned is never read",
     "HS514": "two steps that may be under way at once assign one variable",
     "HS515": "a step reads a variable that another may assign at the same time",
+    "HS516": "a value is never of the type that is needed",
+    "HS517": "there is a case in which a condition has no value",
     "HS520": "a deadline can never be met",
     "HS521": "no attempt ends within its timeout",
     "HS522": "a deadline is missed by what is expected",

@@ -16,6 +16,7 @@ from heliostat.verify.data.guards import Guarded, conditional, guards
 from heliostat.verify.data.places import Places, shown
 from heliostat.verify.data.races import Race, pairs, races
 from heliostat.verify.data.solver import Solver, load
+from heliostat.verify.data.types import Types
 from heliostat.verify.data.uses import Uses, Write
 from heliostat.verify.data.walking import walk
 from heliostat.verify.nets.net import Net, TooManyTokens
@@ -37,6 +38,7 @@ WALKS_MAX: Final = 10
 def verdicts(subject: Subject) -> Iterable[Verdict]:
     """All about the data of a definition; no solver is loaded where there are no conditions."""
     asked = _Data(subject)
+    yield from asked.types()
     yield from asked.guards()
     yield from asked.flow()
     yield from asked.races()
@@ -51,6 +53,26 @@ class _Data:
         if any(map(conditional, subject.plan.steps)):
             load()  # before the time begins: it is once in a process
         self._budget = Budget(subject.time_max_ms, subject.now_ms)
+
+    def types(self) -> Iterator[Verdict]:
+        """Values that fit nowhere."""
+        beside = {each.definition.id: each.definition for each in self._subject.beside}
+        found = [
+            Fault(
+                code="HS516",
+                message=each.message,
+                step=each.step,
+                field=each.field,
+            )
+            for each in Types(self._places, beside).misfits()
+        ]
+        yield answer(
+            "types",
+            found,
+            holds="what is read, given and put out may be of the types that are needed",
+            fails="something is never of the type that is needed",
+            engine="types",
+        )
 
     def guards(self) -> Iterator[Verdict]:
         """Conditions of each step: what is found there, and whether a run comes to it."""
@@ -121,6 +143,8 @@ class _Data:
         """A verdict about one step; None where no run comes to what was found."""
         if found.finding in ("dead", "never"):
             return _never(found)
+        if found.finding == "no value":
+            return _no_value(found)
         explored, step = self._explored, found.step
         ways = explored.no_way.get(step.number, ())
         if explored.stopped is None and not ways:
@@ -282,6 +306,31 @@ def _no_way(
             ),
         ),
         witness=witness,
+    )
+
+
+def _no_value(found: Guarded) -> Verdict:
+    """A condition that has none in some case: a warning, as the run there is not looked for."""
+    step = found.step
+    source = "" if found.edge is None or found.edge.when is None else found.edge.when.source
+    message = f"for {found.case} `{source}` has no value, and the step fails as `ExpressionError`"
+    fault = Fault(
+        code="HS517",
+        message=message,
+        cure="ask first whether there is one, or let `input_schema` rule the case out",
+        step=step.id,
+        field=("next",),
+        severity="warning",
+    )
+    return Verdict(
+        asked="guards",
+        outcome="holds",
+        engine="SMT",
+        reason=message,
+        rests_on=(Abstraction(kind="data", step=step.id, text=ANYTHING),),
+        steps=(step.id,),
+        faults=(fault,),
+        witness=found.witness,
     )
 
 

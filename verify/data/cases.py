@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from heliostat.engine.expressions import MISSING, ExpressionError
+from heliostat.engine.expressions import MISSING, Expression, ExpressionError
 from heliostat.engine.expressions.context import EvaluationContext, StepResult
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
@@ -132,6 +132,15 @@ def truths(case: Case, store: Store, prefix: str, step: StepPlan) -> list[bool] 
         return [each.when.test(context) for each in step.routes if each.when is not None]
     except ExpressionError:
         return None
+
+
+def has_value(case: Case, store: Store, step: StepPlan, condition: Expression) -> bool:
+    """Whether a condition of a step's `next` has a value."""
+    try:
+        condition.test(case.context(store, "", step))
+    except ExpressionError:
+        return False
+    return True
 
 
 def told(store: Store) -> dict[str, str]:

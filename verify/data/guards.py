@@ -14,14 +14,21 @@ from typing import Literal
 from heliostat.engine.expressions import ExpressionError
 from heliostat.engine.plan.plan import Edge, StepPlan
 from heliostat.engine.values import Json
-from heliostat.verify.data.cases import completed, found_case, in_a_sentence, told, truths
+from heliostat.verify.data.cases import (
+    completed,
+    found_case,
+    has_value,
+    in_a_sentence,
+    told,
+    truths,
+)
 from heliostat.verify.data.encoding import NO_FORMULA
-from heliostat.verify.data.places import Places
+from heliostat.verify.data.places import INPUT, Places
 from heliostat.verify.data.solver import Formula, Solver
 from heliostat.verify.data.store import Store
 from heliostat.verify.nets.parts import Abstraction
 
-Finding = Literal["gap", "gap in kind", "dead", "never", "unknown"]
+Finding = Literal["gap", "gap in kind", "dead", "never", "no value", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +37,7 @@ class Guarded:
 
     step: StepPlan
     finding: Finding
-    edge: Edge | None = None  # that can never be taken
+    edge: Edge | None = None  # that can never be taken, or whose condition has no value
     case: str = ""  # in words
     witness: dict[str, Json] = field(default_factory=dict)
     rests_on: tuple[Abstraction, ...] = ()
@@ -83,6 +90,7 @@ class _Step:
                 yield Guarded(
                     step=step, finding="dead", edge=edge, rests_on=grounds(stores[0], step)
                 )
+        yield from self._without_value(stores[0], routes, pairs[0])
         if may_have_no_way(step):
             for store, each in zip(stores, pairs, strict=True):
                 found = self._gap(store, [false for _, false in each])
@@ -107,6 +115,32 @@ class _Step:
         store = Store(self._places, solver, f"{step.id}:skipped")
         solver.assume(store.term(store.key(("steps", step.number, "output"), "")).of("null"))
         return store
+
+    def _without_value(
+        self, store: Store, routes: list[Edge], pairs: list[tuple[Formula, Formula]]
+    ) -> Iterator[Guarded]:
+        """Cases of a declared input for which a condition that is asked has no value: a clash of
+        kinds, a division by zero. What else it may read hangs on the run that leads there."""
+        solver, step = self._solver, self._step
+        if self._places.definition.input_schema is None:
+            return
+        for at, (edge, (true, false)) in enumerate(zip(routes, pairs, strict=True)):
+            read = edge.when and self._places.reads(edge.when.ast, step.scope, step)
+            if read != {INPUT}:
+                continue
+            earlier = [each for _, each in pairs[:at]] if step.split == "first" else []
+            wrong = solver.no(solver.any(true, false))
+            asked = [*earlier, wrong, store.thought_of()]
+            if solver.first_possible(*asked, wishes=store.wishes()) != "possible":
+                continue
+            try:
+                case, words = found_case(store), in_a_sentence(told(store))
+                witness = case.json(store)
+                completed(case, store, "", step)
+            except (ExpressionError, OverflowError):
+                continue
+            if edge.when is not None and not has_value(case, store, step, edge.when):
+                yield Guarded(step=step, finding="no value", edge=edge, case=words, witness=witness)
 
     def _gap(self, store: Store, none: list[Formula]) -> Guarded | None:
         """A case in which no condition holds: first one of kinds that the author thought of."""
