@@ -331,14 +331,17 @@ def _checked(plan: Plan, text: str, bounds: dict[str, Any]) -> Verdict:
 
 def _replayed(definition: Definition, report: Report, found: Sequence[Verdict]) -> str | None:
     """What the simulator does of the first deadlock, and whether it gets stuck there."""
-    from heliostat.verify.certificates.certificates import DeadRun
+    from heliostat.verify.certificates.certificates import DeadRun, HeldUp
     from heliostat.verify.replaying import Unreplayable, replay
 
-    run = next((v.certificate.run for v in found if isinstance(v.certificate, DeadRun)), None)
-    if run is None or report.net is None:
+    for verdict in found:
+        net, certificate = verdict.net or report.net, verdict.certificate
+        if net is not None and isinstance(certificate, DeadRun | HeldUp):
+            break
+    else:
         return None
     try:
-        replayed = replay(definition, report.net, run)
+        replayed = replay(definition, net, certificate.run)
     except Unreplayable as error:
         return f"not replayed: the simulator cannot be steered through {error}"
     became = "gets stuck as told" if replayed.stuck else "goes another way, and is not stuck"

@@ -40,6 +40,19 @@ steps:
             uses: {two: 1}
             steps: [{id: b2, type: activity, activity: "m:f", uses: {one: 1}}]
 """
+QUEUE: Final = """\
+id: queue
+version: "1"
+semaphores: {a: 1, b: 1}
+steps:
+  - {id: fork, type: decision, split: all, next: [{to: around}, {to: both}]}
+  - id: around
+    uses: {b: 1}
+    steps:
+      - {id: first, type: activity, activity: "m:f", next: inner}
+      - {id: inner, type: activity, activity: "m:f", uses: {a: 1}}
+  - {id: both, type: activity, activity: "m:f", uses: {a: 1, b: 1}}
+"""
 NET: Final = """\
 <pnml><net id="n" type="http://www.pnml.org/version-2009/grammar/ptnet"><page id="g">
 <place id="p"><initialMarking><text>1</text></initialMarking></place><place id="q"/><place id="r"/>
@@ -179,6 +192,14 @@ def test_the_simulator_gets_stuck_too(here: Path, capsys: pytest.CaptureFixture[
     assert (code, json.loads(out)[0]["replay"]) == (0, None)
     code, _, err = ran(capsys, "verify", "net.pnml", "--replay")
     assert (code, "only those run in the simulator" in err) == (2, True)
+
+
+def test_the_simulator_waits_in_a_queue_for_ever(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "queue.yaml").write_text(QUEUE)
+    code, out, _ = ran(capsys, "verify", "queue.yaml", "-p", "deadlock", "--replay")
+    assert (code, "replayed: the simulator gets stuck as told" in out) == (1, True)
 
 
 def test_a_cluster_and_executions_side_by_side(

@@ -26,6 +26,7 @@ from heliostat.verify.certificates.checker import Rejected, check
 from heliostat.verify.certificates.order import TakenInOrder, check_order
 from heliostat.verify.properties.soundness import verify
 from heliostat.verify.reports.diagnostics import diagnostics
+from heliostat.verify.resources.deadlock import AT_ONCE
 from heliostat.verify.resources.order import Tangled, taken_in_order
 from heliostat.verify.resources.peaks import roomy
 from heliostat.verify.resources.waiting import Free, Stuck, explore_waiting
@@ -285,7 +286,7 @@ class TestWhatQueuesDo:
 
     def test_who_wants_two_keeps_one_from_who_holds_the_other(self) -> None:
         definition = parse_definition(QUEUE)
-        verdict = verify(compile_plan(definition)).about("deadlock")
+        verdict = verify(compile_plan(definition), definition=definition).about("deadlock")
         assert (verdict.outcome, verdict.engine, verdict.exact) == ("fails", "waiting", True)
         assert verdict.net is not None
         assert isinstance(verdict.certificate, HeldUp)
@@ -300,6 +301,16 @@ class TestWhatQueuesDo:
         (found,) = diagnostics(definition, [verdict])
         assert (found.code, found.step, found.severity) == ("HS501", "both", "error")
         assert simulate(definition).status == "Waiting"
+
+    def test_where_what_is_written_first_comes_first_it_is_a_warning(self) -> None:
+        """`both` is started before `around` in one decision, and has taken `b` by then."""
+        text = QUEUE.replace("[{to: around}, {to: both}]", "[{to: both}, {to: around}]")
+        definition = parse_definition(text)
+        verdict = verify(compile_plan(definition), definition=definition).about("deadlock")
+        assert (verdict.outcome, verdict.rests_on) == ("fails", (AT_ONCE,))
+        (found,) = diagnostics(definition, [verdict])
+        assert (found.code, found.step, found.severity) == ("HS501", "both", "warning")
+        assert simulate(definition).status == "Completed"
 
     def test_a_run_that_holds_nobody_up_is_rejected(self) -> None:
         verdict = verify(compile_plan(parse_definition(QUEUE))).about("deadlock")

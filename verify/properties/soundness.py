@@ -99,7 +99,9 @@ def verify(
         from heliostat.verify.data.agreeing import agreed
 
         report = agreed(report, definition, plan, states_max=states_max, budget=budget)
-    return with_waiting(report, plan, time_max_ms=budget.part_ms(1), now_ms=now_ms)
+    return with_waiting(
+        report, plan, definition=definition, time_max_ms=budget.part_ms(1), now_ms=now_ms
+    )
 
 
 def verify_model(

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.certificates.certificates import HeldUp
 from heliostat.verify.nets.net import Net
+from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.verdict import (
     Act,
     BreakDependencyCycle,
@@ -25,17 +28,30 @@ from heliostat.verify.resources.order import Tangled, taken_in_order
 from heliostat.verify.resources.peaks import roomy
 from heliostat.verify.resources.waiting import Stuck, Waiter, explore_waiting, owner
 
+AT_ONCE: Final = Abstraction(
+    kind="order",
+    step=None,
+    text="what begins at one moment asks for permits in any order, and not as it is written",
+)
+"""How long anything takes is free, but not who comes first of those that one decision starts."""
+
 
 def with_waiting(
     report: Report,
     plan: Plan,
     *,
+    definition: Definition | None = None,
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
 ) -> Report:
-    """A report whose verdict about deadlocks holds of executions that queue for permits."""
+    """A report whose verdict about deadlocks holds of executions that queue for permits.
+
+    Args:
+        definition: that the plan was made of; with it a run that gets stuck is had by the
+            simulator, and is exact if that gets stuck too.
+    """
     verdicts = tuple(
-        _looked_through(verdict, plan, time_max_ms, now_ms)
+        _looked_through(verdict, plan, definition, time_max_ms, now_ms)
         if verdict.asked == "deadlock" and verdict.outcome == "holds"
         else verdict
         for verdict in report.verdicts
@@ -44,7 +60,11 @@ def with_waiting(
 
 
 def _looked_through(
-    verdict: Verdict, plan: Plan, time_max_ms: int | None, now_ms: Callable[[], float] | None
+    verdict: Verdict,
+    plan: Plan,
+    definition: Definition | None,
+    time_max_ms: int | None,
+    now_ms: Callable[[], float] | None,
 ) -> Verdict:
     order = taken_in_order(plan)
     if isinstance(order, Tangled):  # what no step around can use up keeps nobody waiting
@@ -53,7 +73,7 @@ def _looked_through(
         return verdict
     found = explore_waiting(plan, order, time_max_ms=time_max_ms, now_ms=now_ms)
     if isinstance(found, Stuck):
-        return _fails(found)
+        return _fails(found, definition)
     if isinstance(found, str):
         names = ", ".join(sorted(order.semaphores))
         return Verdict(
@@ -66,8 +86,11 @@ def _looked_through(
     return replace(verdict, reason=f"{verdict.reason}{count}")
 
 
-def _fails(found: Stuck) -> Verdict:
+def _fails(found: Stuck, definition: Definition | None) -> Verdict:
     net = found.translation.net
+    rests_on = found.translation.abstractions
+    if definition is None or not _gets_stuck(definition, net, found.run):
+        rests_on = (*rests_on, AT_ONCE)
     steps = tuple(dict.fromkeys(waiter.step for waiter in found.waiters))
     run = (*_acts(net, found.run), *_arrivals(found.waiters))
     description = (
@@ -79,7 +102,7 @@ def _fails(found: Stuck) -> Verdict:
         outcome="fails",
         engine="waiting",
         reason=description,
-        rests_on=found.translation.abstractions,
+        rests_on=rests_on,
         run=run,
         deadlocks=(_deadlock(net, found, run, steps, description),),
         net=net,
@@ -91,6 +114,16 @@ def _fails(found: Stuck) -> Verdict:
         if found.alone
         else None,
     )
+
+
+def _gets_stuck(definition: Definition, net: Net, run: tuple[int, ...]) -> bool:
+    """Whether the kernel does, as far as it can be steered along the run."""
+    from heliostat.verify.replaying import Unreplayable, replay  # few definitions need a simulator
+
+    try:
+        return replay(definition, net, run).stuck
+    except Unreplayable:
+        return False
 
 
 def _deadlock(
