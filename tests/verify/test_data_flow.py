@@ -107,6 +107,10 @@ class TestDeadAssignments:
         verdicts, told = asked(*steps, vars={"x": 0}, output={"x": "$.vars.x"})
         assert (verdicts["dead assignments"].outcome, told) == ("holds", [])
 
+    def test_a_name_may_say_that_it_is_not_to_be_read(self) -> None:
+        verdicts, told = asked(act("a", assign={"_seen": "$.output"}), vars={"_seen": 0})
+        assert (verdicts["dead assignments"].outcome, told) == ("holds", [])
+
     def test_it_is_overwritten_first(self) -> None:
         def steps(read: str) -> list[dict[str, Any]]:
             return [

@@ -150,12 +150,15 @@ def _begins(net: Net, reads: list[Read]) -> list[tuple[int, str, Read]]:
 
 
 def dead_writes(uses: Uses) -> Iterator[Write]:
-    """Assignments whose value nothing reads, whatever way is taken."""
+    """Assignments whose value nothing reads, whatever way is taken. A name that begins with `_` says
+    itself that nothing is to."""
     reads = uses.reads
     if uses.everything:
         return
     scopes = _scopes(uses)
     for write in uses.writes:
+        if write.name.startswith("_"):
+            continue
         about = [
             read
             for read in reads
