@@ -150,8 +150,10 @@ def _begins(net: Net, reads: list[Read]) -> list[tuple[int, str, Read]]:
 
 
 def dead_writes(uses: Uses) -> Iterator[Write]:
-    """Assignments whose value nothing reads, whatever way is taken. A name that begins with `_` says
-    itself that nothing is to."""
+    """Assignments whose value nothing reads, whatever way is taken.
+
+    A variable whose name begins with `_` says by itself that nothing is to.
+    """
     reads = uses.reads
     if uses.everything:
         return
