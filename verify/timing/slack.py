@@ -20,8 +20,8 @@ from math import ceil, inf
 from typing import Final
 
 from heliostat.engine.plan.plan import END, Plan, ScopePlan, StepPlan
-from heliostat.verify.timing.bounds import count_of, needs_first
 from heliostat.verify.timing.durations import ITEMS_DEFAULT, Measured
+from heliostat.verify.timing.rules import count_of, needs_first
 
 TRIED_VISITS_MAX: Final = 4_000
 """Steps whose delays are tried one by one, times the visits of a run: some twenty runs for each."""
