@@ -192,11 +192,16 @@ steps:
         assert told(subject(first)) == []
 
     def test_one_attempt_is_a_warning(self) -> None:
-        once = subject(SAGA.replace("retry: {max_attempts: 9}, ", ""))
+        once = subject(SAGA.replace("max_attempts: 9", "max_attempts: 1"))
         (found,) = told(once)
         assert (found.code, found.step, found.severity) == ("HS547", "refund", "warning")
         (verdict,) = verdicts(once)
         assert verdict.outcome == "holds"
+        unsaid = SAGA.replace("retry: {max_attempts: 9}, ", "")  # its decorator may say it
+        assert told(subject(unsaid)) == []
+        refund = "{id: refund, type: activity, activity: "
+        call = unsaid.replace(f'{refund}"m:f"', '{id: refund, type: service_call, url: "http://b"')
+        assert [each.code for each in told(subject(call))] == ["HS547"]
 
     def test_nothing_declared_is_nothing_asked(self) -> None:
         assert [*verdicts(subject(SAGA, 'id: order\nversion: "1"\n'))] == []

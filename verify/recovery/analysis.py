@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.plan.plan import ErrorClause, Plan, StepPlan
 from heliostat.verify.analyses import Subject
 from heliostat.verify.budget import Budget, OutOfTime
@@ -61,7 +62,10 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
     budget = Budget(subject.time_max_ms, subject.now_ms)
     for declared in subject.definition.properties:
         for step, by in (declared.undone or {}).items():
-            yield undone(subject.plan, Undoing(id=declared.id, step=step, by=by), budget)
+            found = undone(subject.plan, Undoing(id=declared.id, step=step, by=by), budget)
+            if found.outcome == "holds":
+                found = replace(found, faults=tuple(_given_up(subject, declared.id, step, by)))
+            yield found
 
 
 def undone(plan: Plan, asked: Undoing, budget: Budget) -> Verdict:
@@ -96,7 +100,6 @@ def undone(plan: Plan, asked: Undoing, budget: Budget) -> Verdict:
         "whatever begins it can end",
         rests_on=space.rests_on,
         steps=(step.id, by.id),
-        faults=tuple(_given_up(plan, asked, by)),
         certificate=space.certificate() if ends_always(space) else None,
         net=space.net,
     )
@@ -322,16 +325,24 @@ def _unknown(asked: Undoing, reason: str) -> Verdict:
     return Verdict(asked=asked.id, outcome="inconclusive", engine=ENGINE, reason=reason)
 
 
-def _given_up(plan: Plan, asked: Undoing, by: StepPlan) -> Iterator[Fault]:
-    """A warning where one failure of the step that undoes is the end of it."""
-    attempts = by.kind == "activity" or by.child is not None
-    if attempts and by.retry.max_attempts == 1 and not by.on_error:
+def _given_up(subject: Subject, id: str, undone: str, by: str) -> Iterator[Fault]:
+    """A warning where one failure of the step that undoes is the end of it.
+
+    An activity that does not say `retry` may have one from its decorator, which is not looked at.
+    """
+    step = subject.plan.steps[subject.plan.step_by_id[by]]
+    written = next(
+        each for scope in scopes_of(subject.definition) for each in scope.steps if each.id == by
+    )
+    attempts = step.kind == "activity" or step.child is not None
+    known = written.given("retry") or step.type != "activity"
+    if attempts and known and step.retry.max_attempts == 1 and not step.on_error:
         yield Fault(
             code="HS547",
-            message=f"property `{asked.id}`: this step undoes `{asked.step}`, is tried "
-            "once, and nothing follows where it fails",
+            message=f"property `{id}`: this step undoes `{undone}`, is tried once, and nothing "
+            "follows where it fails",
             cure="give it a `retry`, or an `on_error` that asks somebody",
-            step=by.id,
+            step=by,
             field=("retry",),
             severity="warning",
         )
