@@ -17,7 +17,6 @@ from typing import Any, Final
 from heliostat.engine.errors import HistoryMisfit
 from heliostat.engine.kernel import events as e
 from heliostat.engine.kernel.events import ExecutionStarted, StepCompleted
-from heliostat.engine.kernel.items import outcome_of
 from heliostat.engine.monitor.frequent import completed, started
 from heliostat.engine.monitor.marking import (
     ROOT,
@@ -30,7 +29,14 @@ from heliostat.engine.monitor.marking import (
 )
 from heliostat.engine.monitor.opening import Opened
 from heliostat.engine.monitor.tables import Tables
-from heliostat.engine.monitor.ways import Expected, arrivals, check_taken, is_out_of_reach, needs
+from heliostat.engine.monitor.ways import (
+    Expected,
+    arrivals,
+    check_taken,
+    is_out_of_reach,
+    needs,
+    outcome,
+)
 from heliostat.engine.plan.plan import StepPlan
 
 _LATE: Final = "DeadlineExceeded"
@@ -316,11 +322,10 @@ def _settled_item(
     group.failed += isinstance(event, e.StepFailed)
     opened = Opened(marking, event.activated)
     foreach = step.foreach
-    if foreach is not None and group.next < group.width and group.awaited is None:
-        outcome = outcome_of(step, group.width, group.completed, group.failed)
-        if outcome is None:
-            upto = min(group.next + foreach.concurrency - group.flying, group.width)
-            opened.items(outer, key, group, upto)
+    goes_on = group.next < group.width and group.awaited is None
+    if foreach is not None and goes_on and outcome(step, group) is None:
+        upto = min(group.next + foreach.concurrency - group.flying, group.width)
+        opened.items(outer, key, group, upto)
     opened.end()
 
 
@@ -340,7 +345,7 @@ def _inner_over(marking: Marking, scope: Scope, step: StepPlan, key: Key, *, wel
     elif inner.awaited is not None:
         if inner.closing_failed:
             raise Unfit(f"step {step.id!r} completes, and has failed")
-    elif outcome_of(step, inner.width, inner.completed, inner.failed) is not True:
+    elif outcome(step, inner) is not True:
         raise Unfit(f"step {step.id!r} completes with {inner.completed} of {inner.width} completed")
 
 
@@ -570,8 +575,8 @@ def _items_closing(marking: Marking, scope: Scope, event: e.ScopeClosing) -> Non
     if group.awaited is not None:
         raise Unfit("they are closing already")
     if not _is_late(event, step.id):
-        outcome = outcome_of(step, group.width, group.completed, group.failed)
-        if outcome is None or outcome is not (event.failure is None):
+        well = outcome(step, group)
+        if well is None or well is not (event.failure is None):
             raise Unfit(
                 f"{group.completed} completed and {group.failed} failed of {group.width} do not "
                 f"settle {step.id!r} like that"

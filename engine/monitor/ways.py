@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-from heliostat.engine.monitor.marking import Marking, Scope, Unfit, Waiting, sources
+from heliostat.engine.monitor.marking import Group, Marking, Scope, Unfit, Waiting, sources
 from heliostat.engine.plan.plan import END, StepPlan
 
 Expected: TypeAlias = tuple[int, bool]
@@ -123,6 +123,19 @@ def needs(
         if verdict != "wait":
             expected.append((number, verdict == "skip"))
     return expected
+
+
+def outcome(step: StepPlan, group: Group) -> bool | None:
+    """Whether items or branches have completed as a whole, have failed, or go on (None)."""
+    rule = step.completion if step.foreach is None else step.foreach.completion
+    done, failed, width = group.completed, group.failed, group.width
+    if rule.kind == "all":
+        return False if failed else done == width or None
+    if rule.kind == "all_done":
+        return done + failed == width or None
+    if done >= rule.count:
+        return True
+    return None if width - failed >= rule.count else False
 
 
 def is_out_of_reach(marking: Marking, scope: Scope) -> bool:
