@@ -10,6 +10,8 @@ a run of the whole net. The rules are Berthelot's ("Transformations and decompos
     Fired      what may happen at the start and is in nobody's way has happened
     Dropped    a net transition that another one is like, or that changes nothing
     Forgotten  a place that another one is like, or that nothing hangs on
+    Implied    a place that always holds as much as some others together, and never lacks a token
+    Eased      what drains and inhibits nothing that is ever marked where it may happen
 
 This module is a part of the checker and trusts nobody; `structure.reductions` looks for what to
 try and asks here whether it may. Numbers of net transitions stay; new ones count on.
@@ -26,11 +28,23 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from heliostat.verify.certificates.together import PLACES_MAX, Together
 from heliostat.verify.nets.net import Arcs, Net, NetTransition
 
-__all__ = ["Dropped", "Fired", "Forgotten", "Merged", "Postponed", "Shrinking", "Step", "swallows"]
+__all__ = [
+    "Dropped",
+    "Eased",
+    "Fired",
+    "Forgotten",
+    "Implied",
+    "Merged",
+    "Postponed",
+    "Shrinking",
+    "Step",
+    "swallows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,23 @@ class Forgotten:
     like: int | None = None
 
 
-Step: TypeAlias = Merged | Postponed | Fired | Dropped | Forgotten
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """It always holds as much as these together, and whatever takes from it takes from them too."""
+
+    place: int
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Eased:
+    """Its drains, or its inhibitors, are never marked where it may happen."""
+
+    transition: int
+    of: Literal["drains", "inhibitors"]
+
+
+Step: TypeAlias = Merged | Postponed | Fired | Dropped | Forgotten | Implied | Eased
 
 
 class Shrinking:
@@ -94,6 +124,11 @@ class Shrinking:
             for each in net.transitions
         )
         self._next = len(net.transitions)
+        # of other nets there is next to nothing to know, and it takes time
+        self._withdraws = len(net.places) <= PLACES_MAX and any(
+            self._control[place] for each in net.transitions for place, _ in each.drains
+        )
+        self._known: Together | None = None
 
     def attempt(self, step: Step) -> str | None:
         """Make a reduction, or say why it is none."""
@@ -108,6 +143,10 @@ class Shrinking:
                 return self._drop(number, like)
             case Forgotten(place, like):
                 return self._forget(place, like)
+            case Implied(place, parts):
+                return self._imply(place, parts)
+            case Eased(number, of):
+                return self._ease(number, of)
 
     def net(self) -> Net:
         """The net as it is now; its places keep their numbers, its transitions are counted anew."""
@@ -266,6 +305,52 @@ class Shrinking:
         self.initial[place] = 0
         return None
 
+    def _imply(self, place: int, parts: tuple[int, ...]) -> str | None:
+        if place in parts or len({*parts}) != len(parts) or not parts:
+            return "it is no sum of others"
+        if self.initial[place] != sum(self.initial[part] for part in parts):
+            return "it holds something else at the start"
+        if self._stopped[place] or self._returned[place]:
+            return "it is looked at"
+        if any(self._returned[part] for part in parts):
+            return "what it is the sum of is given back"
+        if self._control[place] and not all(self._control[part] for part in parts):
+            return "it must be empty at the end"
+        if any(self._emptiers[part] != self._emptiers[place] for part in parts):
+            return "one is drained without the other"
+        if any(_back(self.transitions[number], place) for number in self._emptiers[place]):
+            return "what is drained there is given back"
+        near = set[int]().union(*(self._near(each) for each in (place, *parts)))
+        for each in (self.transitions[number] for number in sorted(near)):
+            takes, puts = dict(each.inputs), dict(each.outputs)
+            taken = sum(takes.get(part, 0) for part in parts)
+            put = sum(puts.get(part, 0) for part in parts)
+            if takes.get(place, 0) > taken:
+                return f"{each.id!r} may lack a token there"
+            if puts.get(place, 0) - takes.get(place, 0) != put - taken:
+                return f"{each.id!r} changes the one and not the other"
+            if place in dict(each.drains) and puts.get(place, 0) != put:
+                return f"{each.id!r} drains and puts something else"
+        self._strip(place)
+        self.initial[place] = 0
+        return None
+
+    def _ease(self, number: int, of: Literal["drains", "inhibitors"]) -> str | None:
+        each = self.transitions[number]
+        if of == "inhibitors" and _places(each.inputs) & {*each.inhibitors}:
+            return f"{each.id!r} is inhibited by what it takes"  # inhibitors are asked first
+        beside = self._beside(each)
+        drained = tuple(place for place, _ in each.drains)
+        for place in drained if of == "drains" else each.inhibitors:
+            if beside >> place & 1:
+                return f"{each.id!r} may happen where {self._net.places[place].id!r} is marked"
+        self._leave(number)
+        self.transitions[number] = (
+            replace(each, drains=()) if of == "drains" else replace(each, inhibitors=())
+        )
+        self._enter(number)
+        return None
+
     def _minds(self, each: NetTransition, own: list[int]) -> bool:
         """Whether anything notices that it comes earlier, `own` being empty sooner."""
         puts = _places(each.outputs)
@@ -274,11 +359,25 @@ class Shrinking:
         covered = set[int]().union(*(self._stopped[place] for place in own))
         if any(not self._stopped[place] <= covered for place in puts):
             return True
+        others = {other for place in (*own, *puts) for other in self._emptiers[place]}
         return any(
             not swallows(self.transitions[other], each)
-            for place in (*own, *puts)
-            for other in self._emptiers[place]
+            and all(self._beside(self.transitions[other]) >> place & 1 for place in own)
+            for other in others
         )
+
+    def _beside(self, each: NetTransition) -> int:
+        """The places, as bits, that may be marked where it happens, beside what it takes.
+
+        Each marking of a reduced net is one of the whole net, but for the places that are gone:
+        what is never marked together stays so.
+        """
+        if not self._withdraws:
+            return -1
+        if self._known is None:
+            self._known = Together(bytes(self.initial), self.transitions)
+        found = self._known.beside(each)
+        return 0 if found is None else found
 
     # -- bookkeeping
 

@@ -26,6 +26,9 @@ COPIES_MAX: Final = 2
 REPLAYED_MAX: Final = 4
 """Likewise in a net on which histories are replayed, where each item has to have its place."""
 
+APART_MAX: Final = 8
+"""Branches of a parallel step, up to which the failure of each is told apart."""
+
 VISITS_MAX: Final = 2
 """Visits of a body that a net holds side by side, where more than one may be open."""
 
@@ -241,8 +244,10 @@ class _Visits:
         kind, count, width = step.completion.kind, step.completion.count, len(step.scopes)
         counts = kind in ("any", "at_least")
         joined = net.place(f"join_{id}", f"Join {step.id}", step=step.id) if counts else None
-        # `any` fails when each branch has: a place for each lets a proof look at one at a time
-        apart = counts and count == 1
+        # `any` fails when each branch has: a place for each lets a proof look at one at a time;
+        # `all` fails with the first: of few branches it is seen that not both it and they are done
+        first = kind == "all" and width <= APART_MAX
+        apart = first or (counts and count == 1)
         losses = [
             net.place(f"lost_{id}", f"Failed branches of {step.id}", step=step.id)
             for _ in range(width if apart else 1)
@@ -296,11 +301,12 @@ class _Visits:
         if kind != "all_done" and any(inner.failed is not None for _, inner in branches):
             few = width - count if counts else 0  # with one more that fails it is out of reach
             *others, last = losses
-            short = ScopeNet(start=[], closed=None, failed=last, members={})
-            inputs = [*at, *((place, 1) for place in others)]
-            if few and not apart:
-                inputs.append((last, few))
-            self._lose(made, prefix, short, inputs, rest)
+            for lost in losses if first else [last]:
+                short = ScopeNet(start=[], closed=None, failed=lost, members={})
+                inputs = at if first else [*at, *((place, 1) for place in others)]
+                if few and not apart:
+                    inputs.append((last, few))
+                self._lose(made, prefix, short, inputs, rest)
         if step.deadline is not None:
             made.losses.append(Finish(inputs=at, gives=self._held, drains=rest, outside=True))
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from typing import Final
 
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.shrinking import (
     Dropped,
+    Eased,
     Fired,
     Forgotten,
+    Implied,
     Merged,
     Postponed,
     Shrinking,
@@ -25,6 +28,12 @@ from heliostat.verify.nets.net import Net
 
 ROUNDS_MAX: Final = 60
 """Rounds over the whole net; most nets need three or four."""
+
+PARTS_MAX: Final = 16
+"""Parts of a place that is their sum."""
+
+GUESSES_MAX: Final = 4
+"""Ways to choose these parts."""
 
 GROWTH_MAX: Final = 4
 """More net transitions than this are made from as many as there were before, or fewer."""
@@ -92,17 +101,23 @@ class _Search:
         self.idle: list[int] = []
 
     def search(self) -> None:
+        self._ease()
         self._drop_failures()
         for _ in range(ROUNDS_MAX):
             count = len(self.steps)
             self._drop_doubles()
             self._forget_doubles()
+            for place in self._places:  # what makes no more of them comes first
+                if self._is_between(place, 2):
+                    self._merge(place)
             for place in self._places:
-                if self._is_between(place):
+                if self._is_between(place, GROWTH_MAX):
                     self._merge(place) or self._postpone(place)
                 elif self.shrinking.initial[place] and len(self.shrinking.takers[place]) == 1:
                     self._merge(place)
             self._fire()
+            if len(self.steps) == count:
+                self._forget_sums()  # dearer, and most nets need it not
             if len(self.steps) == count:
                 break
 
@@ -143,9 +158,19 @@ class _Search:
         self.steps.append(step)
         return True
 
-    def _is_between(self, place: int) -> bool:
+    def _is_between(self, place: int, growth_max: int) -> bool:
         takers, putters = len(self.shrinking.takers[place]), len(self.shrinking.putters[place])
-        return bool(takers and putters) and takers * putters <= max(GROWTH_MAX, takers + putters)
+        return bool(takers and putters) and takers * putters <= (
+            2 if growth_max == 2 else max(growth_max, takers + putters)
+        )
+
+    def _ease(self) -> None:
+        """Withdrawals of what has ended are none; then the rest finds nothing in its way."""
+        for number, each in list(self.shrinking.transitions.items()):
+            if each.drains:
+                self._attempt(Eased(number, "drains"))
+            if each.inhibitors:
+                self._attempt(Eased(number, "inhibitors"))
 
     def _drop_failures(self) -> None:
         """A failure beside which something else may always happen decides nothing."""
@@ -188,6 +213,40 @@ class _Search:
             like = kept.setdefault((self.shrinking.initial[place], tuple(around)), place)
             if like != place and not self._attempt(Forgotten(place, like)):
                 self._attempt(Forgotten(like, place))
+
+    def _forget_sums(self) -> None:
+        """Places that are the sum of others, and taken from along with them."""
+        for place in self._places:
+            takers = self.shrinking.takers[place]
+            if not takers or len(takers) > PARTS_MAX or not self.shrinking.putters[place]:
+                continue
+            ways = [self._inputs(number, {place}) for number in sorted(takers)]
+            if all(ways):
+                for parts in islice(product(*ways), GUESSES_MAX):
+                    whole = self._completed(place, {*parts})
+                    if whole is not None and self._attempt(Implied(place, whole)):
+                        break
+
+    def _completed(self, place: int, parts: set[int]) -> tuple[int, ...] | None:
+        """Add to the parts what becomes one of them."""
+        todo = list(parts)
+        while todo:
+            for number in sorted(self.shrinking.putters[todo.pop()]):
+                each = self.shrinking.transitions[number]
+                gain = sum(n if at in parts else -n if at == place else 0 for at, n in each.outputs)
+                gain -= sum(n if at in parts else -n if at == place else 0 for at, n in each.inputs)
+                if gain <= 0:
+                    continue
+                more = self._inputs(number, {place, *parts})
+                if not more or len(parts) == PARTS_MAX:
+                    return None
+                parts.add(more[0])
+                todo.append(more[0])
+        return tuple(sorted(parts))
+
+    def _inputs(self, number: int, without: set[int]) -> list[int]:
+        inputs = self.shrinking.transitions[number].inputs
+        return [at for at, _ in inputs if at not in without and self._is_control[at]]
 
     def _merge(self, place: int) -> bool:
         takers, putters = self._around(place)
