@@ -28,7 +28,9 @@ from heliostat.verify.logic.labelling import Labels
 from heliostat.verify.logic.lassos import STAYS, Lasso, fair_lasso
 from heliostat.verify.logic.projection import Projection, whole
 from heliostat.verify.logic.states import States
-from heliostat.verify.nets.translation import Translation
+from heliostat.verify.logic.tidying import tidied
+from heliostat.verify.nets.net import Net
+from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.properties.verdict import Verdict
 from tests.simulation.choices import Seeded
 from tests.simulation.definitions import Limits, parsed, random_definition
@@ -369,6 +371,74 @@ WIDE: Final = (
 """17 branches of three steps side by side: 7^17 states and more."""
 
 
+CAUGHT: Final = (
+    HEAD
+    + "steps:\n  - {id: fork, type: decision, split: all, next: ["
+    + ", ".join(f"{{to: a{n}}}" for n in range(12))
+    + "]}\n"
+    + "".join(
+        f"  - {{id: a{n}, on_error: [{{next: b{n}}}], next: c{n}, steps: ["
+        f'{{id: x{n}, type: activity, activity: "m:f", next: y{n}}}, '
+        f'{{id: y{n}, type: activity, activity: "m:f"}}]}}\n'
+        f"  - {{id: b{n}, type: timer, duration: 1m, next: c{n}}}\n"
+        f"  - {{id: c{n}, type: decision, join: any, next: j}}\n"
+        for n in range(12)
+    )
+    + '  - {id: j, type: activity, activity: "m:f", join: all}\n'
+)
+"""12 bodies side by side, each of which catches what fails in it."""
+
+
+class TestTidying:
+    def net(self, steps: str) -> Net:
+        definition = parse_definition(f"{HEAD}steps: [{steps}]\n")
+        return translate(compile_plan(definition), "proof").net
+
+    def test_a_body_of_steps_in_a_row_has_nothing_to_empty(self) -> None:
+        net = self.net(
+            "{id: a, on_error: [{output: 1}], steps: [{id: x, type: decision, next: y}, "
+            "{id: y, type: decision}]}"
+        )
+        assert any(each.drains for each in net.transitions)
+        tidy = tidied(net, ())
+        assert not any(each.drains for each in tidy.transitions)
+        assert not tidy.consumers[tidy.place_index["step_a"]], "it follows the places in the body"
+        assert tidied(net, {net.place_index["step_a"]}).consumers[net.place_index["step_a"]]
+
+    def test_one_of_steps_side_by_side_has(self) -> None:
+        net = self.net(
+            "{id: a, on_error: [{output: 1}], steps: [{id: x, type: decision, needs: []}, "
+            "{id: y, type: decision, needs: []}]}"
+        )
+        assert any(each.drains for each in tidied(net, ()).transitions)
+
+    def test_it_behaves_as_before(self) -> None:
+        changed = 0
+        for seed in range(60):
+            plan = random_plan(seed)
+            if plan is None:
+                continue
+            net = translate(plan, "proof").net
+            tidy = tidied(net, ())
+            gone = {n for n in net.control if net.producers[n] and not tidy.producers[n]}
+            if tidy.transitions == net.transitions:
+                continue
+            changed += 1
+            todo, seen = [(net.initial, tidy.initial)], {net.initial}
+            while todo and len(seen) < 300:
+                marking, other = todo.pop()
+                kept = [n for n in range(len(net.places)) if n not in gone]
+                assert [marking[n] for n in kept] == [other[n] for n in kept], seed
+                assert net.is_final(marking) == tidy.is_final(other), seed
+                for number in range(len(net.transitions)):
+                    able = net.enabled(marking, number)
+                    assert able == tidy.enabled(other, number), seed
+                    if able and (after := net.fire(marking, number)) not in seen:
+                        seen.add(after)
+                        todo.append((after, tidy.fire(other, number)))
+        assert changed > 5
+
+
 class TestProjection:
     """The net is made as small as what a formula sees, and the answers stay."""
 
@@ -388,6 +458,20 @@ class TestProjection:
     ) -> None:
         plan = compile_plan(parse_definition(WIDE))
         verdict = check_formula(plan, formula, logic="ltl", states_max=6_000)
+        assert verdict.outcome == outcome
+
+    @pytest.mark.parametrize(
+        ("formula", "outcome"),
+        [
+            ("G (failed(x3) -> F (completed(b3) | failed))", "holds"),
+            ("!completed(j) W completed(c7)", "holds"),
+            ("G (completed(x1) -> F (completed(y1) | failed))", "fails"),
+            ("G (completed(x1) -> F completed(j))", "fails"),
+        ],
+    )
+    def test_bodies_that_catch_what_fails_cost_nothing(self, formula: str, outcome: str) -> None:
+        plan = compile_plan(parse_definition(CAUGHT))
+        verdict = check_formula(plan, formula, logic="ltl", states_max=10_000)
         assert verdict.outcome == outcome
 
     def test_it_changes_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,9 +45,10 @@ __all__ = ["STATES_MAX", "Logic", "check_formula"]
 STATES_MAX: Final = 50_000
 """States of one formula; with more the answer is inconclusive."""
 
-_LOOKS: Final = (500, 5_000)
-"""States after which a run that breaks the formula is looked for before all are explored: it is
-mostly near, and what it shows needs no others."""
+_LOOK_MAX: Final = 500
+_DIVE_MAX: Final = 10_000
+"""States after which a run that breaks the formula is looked for before all are explored: first
+near the start, then along the first ways to the end. What it shows needs no others."""
 
 _FULL_MAX: Final = 2_000
 """States of the whole net in which a loop is looked for, to be told."""
@@ -132,44 +133,54 @@ class _Subject:
             return made
         try:
             automaton = automaton_of(ltl.Not(formula))
-        except TooManyStates as error:
-            return self._inconclusive("automaton", str(error))
+            projection = _projection(made, automaton, formula, self._budget)
+            found = self._searched(made, projection, automaton, formula)
+        except (TooManyStates, OutOfTime) as error:
+            return self._inconclusive("automaton", _bound(str(error)))
+        if found.outcome == "inconclusive" or not opposite:
+            return found
+        broken = found.outcome == "fails"
+        return Verdict(
+            asked=self._asked,
+            outcome="holds" if broken else "fails",
+            engine=found.engine,
+            reason="a run is as it says" if broken else "no run is as it says",
+            rests_on=made.abstractions,
+        )
+
+    def _searched(
+        self,
+        made: Translation,
+        projection: Projection,
+        automaton: Automaton,
+        formula: ltl.Formula,
+    ) -> Verdict:
         atoms = ltl.atoms(formula)
-        projection = _projection(made, automaton, formula)
         smaller = len(projection.net.transitions) < len(made.net.transitions)
         engine = "automaton, of the projected net" if smaller else "automaton"
-        exploration = Exploration(projection, atoms, budget=self._budget)
-        states_max = self._states_max
-        unknown: str | None = None
-        states = exploration.states
-        for look in (*(each for each in _LOOKS if each < states_max), states_max):
-            states = exploration.explore(look)
-            try:
-                lasso = fair_lasso(states, automaton, budget=self._budget)
-            except OutOfTime as error:
-                return self._inconclusive(engine, _bound(str(error)))
-            if lasso is not None and opposite:
-                return Verdict(
-                    asked=self._asked,
-                    outcome="holds",
-                    engine=engine,
-                    reason="a run is as it says",
-                    rests_on=made.abstractions,
-                )
-            if lasso is not None:
-                return self._broken(made, states, lasso, automaton, engine)
+        near = Exploration(projection, atoms, budget=self._budget)
+        deep = Exploration(projection, atoms, deep=True, budget=self._budget)
+        states, unknown = near.states, None
+        for exploration, states_max in (
+            (near, _LOOK_MAX),
+            (deep, _DIVE_MAX),
+            (near, _LOOK_MAX * 10),
+            (near, self._states_max),
+        ):
+            states = exploration.explore(min(states_max, self._states_max))
+            lasso = fair_lasso(states, automaton, budget=self._budget)
             unknown = _unknown(states, made)
+            if lasso is not None and not _crowded(states, lasso, made):
+                return self._broken(made, states, lasso, automaton, engine)
             if states.stopped is None or states.stopped.bound != "states":
                 break
         if unknown is not None:
             return self._inconclusive(engine, unknown)
         return Verdict(
             asked=self._asked,
-            outcome="fails" if opposite else "holds",
+            outcome="holds",
             engine=engine,
-            reason="no run is as it says"
-            if opposite
-            else f"no fair run through {len(states.states)} states breaks it",
+            reason=f"no fair run through {len(states.states)} states breaks it",
             rests_on=made.abstractions,
         )
 
@@ -200,7 +211,9 @@ class _Subject:
         return Verdict(asked=self._asked, outcome="inconclusive", engine=engine, reason=reason)
 
 
-def _projection(made: Translation, automaton: Automaton, formula: ltl.Formula) -> Projection:
+def _projection(
+    made: Translation, automaton: Automaton, formula: ltl.Formula, budget: Budget
+) -> Projection:
     """The net as far as the formula sees it, where that changes no answer."""
     atoms = ltl.atoms(formula)
     if _has_next(formula) or Atom("stuck") in atoms or not is_very_weak(automaton):
@@ -211,6 +224,7 @@ def _projection(made: Translation, automaton: Automaton, formula: ltl.Formula) -
         seen=lambda each: bool(coming_true(each) & asked),
         watched=touching(made.net, atoms) | made.overflows.keys(),
         failing=accepts_failing(automaton, formula),
+        budget=budget,
     )
 
 
@@ -267,6 +281,13 @@ def _after(lasso: Lasso, loop: list[int]) -> str:
     if lasso.decided:
         return ", whatever follows"
     return ", and goes round for ever" if loop else ", and nothing mends it"
+
+
+def _crowded(states: States, lasso: Lasso, made: Translation) -> bool:
+    """Whether a run leads where more visits are open than the net holds: it may be none."""
+    on_the_way = {at for at, _ in (*lasso.prefix, *lasso.loop)} | {lasso.entry[0]}
+    markings = [states.states[at][0] for at in on_the_way]
+    return any(marking[place] for place in made.overflows for marking in markings if marking)
 
 
 def _unknown(states: States, made: Translation) -> str | None:

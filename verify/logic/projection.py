@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
+from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.logic.tidying import tidied
 from heliostat.verify.nets.net import Arcs, Marking, Net, NetTransition
 from heliostat.verify.space.stubborn import absorbs
@@ -69,6 +70,7 @@ def project(
     seen: Callable[[NetTransition], bool],
     watched: Collection[int],
     failing: bool,
+    budget: Budget = UNBOUNDED,
 ) -> Projection:
     """The net as far as it is seen.
 
@@ -77,13 +79,17 @@ def project(
         watched: places whose tokens are asked for.
         failing: whether failures of the execution matter; else those beside which the same step
             can do something else are left out.
+
+    Raises:
+        OutOfTime: the budget is used up.
     """
     if net.free:
         return whole(net)  # what may come until the very end commutes with nothing
-    search = _Search(tidied(net, watched), seen, frozenset(watched))
+    search = _Search(tidied(net, watched, budget), seen, frozenset(watched))
     if not failing:
         search.drop_failures()
     for _ in range(ROUNDS_MAX):
+        budget.check()
         if not (search.join_choices() | search.fuse()):
             break
     return search.projection()

@@ -118,9 +118,10 @@ class States:
 
 
 class Exploration:
-    """Explores the states of a net breadth first, as far as some atoms tell them apart.
+    """Explores the states of a net, as far as some atoms tell them apart.
 
-    Ends are explored as soon as they are found, since what breaks a formula is often one.
+    Breadth first, or depth first if `deep`. Ends are explored as soon as they are found, since what
+    breaks a formula is often one.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class Exploration:
         asked: Iterable[Atom],
         *,
         start: State | None = None,
+        deep: bool = False,
         budget: Budget = UNBOUNDED,
     ) -> None:
         net = projection.net
@@ -138,7 +140,7 @@ class Exploration:
         self._sees_open = any(atom.name == "open" for atom in self._asked)
         self._numbers: dict[State, int] = {}
         self._todo: deque[int] = deque()
-        self._budget = budget
+        self._budget, self._deep = budget, deep
         if start is None:
             marking, self.states.settling[-1, ENDS] = projection.settled(net.initial)
             start = (marking, frozenset())
@@ -149,13 +151,12 @@ class Exploration:
         found = self.states
         found.stopped = None
         while self._todo:
-            at = self._todo[0]
+            at = self._todo.pop() if self._deep else self._todo.popleft()
             try:
                 found.edges[at] = list(self._edges(at))
             except TooManyTokens as error:
                 found.stopped = Inconclusive(bound="tokens", limit=255, place=error.place)
                 break
-            self._todo.popleft()
             found.unexplored.discard(at)
             if len(found.states) > states_max:
                 found.stopped = Inconclusive(bound="states", limit=states_max)
