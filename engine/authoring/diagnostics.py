@@ -121,7 +121,7 @@ CODES: Final[dict[str, str]] = {
     "HS540": "two steps that different people have to do can be done by one",
     "HS541": "executions wait for ever for what the other would send",
     "HS542": "an execution can wait for ever for what another does not send",
-    "HS543": "no execution can come to its end before another of its kind has",
+    "HS543": "every execution starts another of its own definition",
     "HS544": "events and handlers set off one another without end",
     "HS545": "an execution can fail and leave undone what a step has done",
     "HS546": "a step that undoes another can get stuck",

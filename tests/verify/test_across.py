@@ -341,6 +341,7 @@ steps:
         )
         (found,) = told(endless)
         assert (found.code, found.step, found.field) == ("HS543", "again", "workflow")
+        assert "32 levels deep they fail as `RecursionTooDeep`" in found.message
         assert found.severity == "error"
         assert verdict("starts", endless).exact
 
@@ -359,6 +360,17 @@ steps:
     def test_it_is_said_how_deep_it_goes(self) -> None:
         steps = "steps: [{id: a, type: sub_workflow, workflow: round, when: $.input.n > 0}]\n"
         assert "32 levels deep" in verdict("starts", subject("round", steps)).reason
+
+    def test_what_is_detached_has_no_depth(self) -> None:
+        steps = "steps: [{id: a, type: sub_workflow, workflow: round, detached: true}]\n"
+        (found,) = told(subject("round", steps))
+        assert found.code == "HS543"
+        assert "nothing bounds how many" in found.message
+        plan = subject("round", steps).plan
+        many = 3 * DEPTH_MAX
+        started = Simulation(plan, turns_max=many).run().others.values()
+        assert len(started) == many - 1
+        assert {each.status for each in started} <= {"Completed", "Running", "Pending"}
 
     def test_by_another(self) -> None:
         there = "steps: [{id: there, type: sub_workflow, workflow: two}]\n"

@@ -18,7 +18,7 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
     """Two verdicts about the subject, each in the light of the definitions beside it."""
     plans = [subject.plan, *(each.plan for each in subject.beside)]
     together = _together(plans)
-    own = together.index(subject.plan)
+    own = next(number for number, plan in enumerate(together) if plan is subject.plan)
     budget = Budget(subject.time_max_ms, subject.now_ms)
     yield waits(together, own, started(together), budget)
     yield starts(together, own, budget)
@@ -27,29 +27,29 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
 def _together(plans: Sequence[Plan]) -> list[Plan]:
     """The first and those that it has to do with, also through others; in the order of names, so
     that a proof tells the same of each of them."""
-    flow, children = traffic(plans), children_of(plans)
     near: dict[int, set[int]] = {number: set() for number in range(len(plans))}
-    for one, other in [*_sent(flow), *((site.plan, child) for site, child in children.items())]:
+    for one, other in _ties(plans):
         near[one].add(other)
         near[other].add(one)
-    for number, plan in enumerate(plans):  # events that handlers of others act on
-        for other, handling in enumerate(plans):
-            events = {each.event for step in plan.steps for each in step.publish}
-            if events & handling.handled:
-                near[number].add(other)
-                near[other].add(number)
-        for handler in plan.handlers:
-            started = {each.child.workflow for each in handler.actions if each.child is not None}
-            for other, each in enumerate(plans):
-                if each.id in started:
-                    near[number].add(other)
-                    near[other].add(number)
     found, todo = {0}, [0]
     while todo:
         for other in near[todo.pop()] - found:
             found.add(other)
             todo.append(other)
     return sorted((plans[number] for number in found), key=lambda plan: (plan.id, plan.version))
+
+
+def _ties(plans: Sequence[Plan]) -> Iterator[tuple[int, int]]:
+    """Who sends something to whom, starts whom, or handles whose events."""
+    yield from _sent(traffic(plans))
+    yield from ((site.plan, child) for site, child in children_of(plans).items())
+    published = [{e.event for step in plan.steps for e in step.publish} for plan in plans]
+    for number, plan in enumerate(plans):
+        actions = [action for handler in plan.handlers for action in handler.actions]
+        started = {action.child.workflow for action in actions if action.child is not None}
+        for other, each in enumerate(plans):
+            if each.id in started or published[other] & plan.handled:
+                yield number, other
 
 
 def _sent(flow: Traffic) -> Iterator[tuple[int, int]]:

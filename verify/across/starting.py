@@ -83,7 +83,7 @@ def starts(
     ends = _Ends(plans, budget)
     circle = _circle(_endless(set_off, ends), own)
     if circle is None:
-        levels = "" if _by_events(round_again) else f", {LEVELS_MAX} levels deep at most"
+        levels = f", {LEVELS_MAX} levels deep at most" if _deep(plans, round_again) else ""
         return Verdict(
             asked=ASKED,
             outcome="inconclusive" if ends.unknown else "holds",
@@ -114,14 +114,23 @@ def _fault(plans: Sequence[Plan], own: int, circle: Sequence[SetOff]) -> Fault:
             "publishing",
             step=step,
         )
+    bound = "nothing bounds how many there are"
+    if _deep(plans, circle):
+        bound = f"{LEVELS_MAX} levels deep they fail as `RecursionTooDeep`"
     return Fault(
         code="HS543",
-        message=f"no execution can come to its end before another of its kind has: {told}; "
-        f"they fail as `RecursionTooDeep` {LEVELS_MAX} levels deep",
+        message="every execution starts another of its own definition, unless it fails before: "
+        f"{told}; {bound}",
         cure="let a condition lead past this step",
         step=step,
         field=("workflow",),
     )
+
+
+def _deep(plans: Sequence[Plan], circle: Sequence[SetOff]) -> bool:
+    """Whether the engine counts how deep it goes: of executions that somebody waits for."""
+    steps = (plans[each.at.plan].steps[each.at.step] for each in circle)
+    return all(step.child is not None and not step.child.detached for step in steps)
 
 
 def _by_events(circle: Sequence[SetOff]) -> bool:
