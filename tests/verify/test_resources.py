@@ -158,6 +158,21 @@ class TestPeaks:
         peak = Peaks(plan_of(fork, *(act(f"s{n}", 1) for n in range(count)))).of(CPU)
         assert (peak.units / UNITS, peak.exact) == (count, False)
 
+    def test_what_a_handler_triggers_is_no_bound(self) -> None:
+        text_ = """
+id: case
+version: "1"
+handlers: [{event: more, actions: [{trigger: {step: a}}]}]
+steps:
+  - {id: a, type: activity, activity: "m:f", resources: {num_cpus: 2}, join: any, next: b}
+  - {id: b, type: decision}
+"""
+        peak = Peaks(subject(text_).plan).of(CPU)
+        assert (peak.exact, peak.more) == (False, True)
+        assert section_of(text_).summary == (
+            f"wanted at once: CPU at least {peak.units / UNITS:g}",
+        )
+
     def test_what_piles_up_is_not_known(self) -> None:
         fork = {"id": "fork", "type": "decision", "split": "all"}
         fork["next"] = [{"to": "a"}, {"to": "fork"}]
@@ -370,6 +385,17 @@ class TestReport:
         assert summary[-1] == (
             "bottleneck: semaphore llm, all of it for 3s of each execution: "
             "at most 1,200 executions an hour"
+        )
+
+    def test_what_more_would_bring_and_less_would_not_take(self) -> None:
+        tagged = TEXT.replace("uses: {llm: 2}", 'uses: {llm: 2}\n    tags: {duration_ms: "6000"}')
+        nodes = read_cluster("8x8cpu+2GiB+1gpu").nodes
+        notes = section_of(tagged, cluster=Cluster(nodes=nodes, semaphores={"llm": 2})).notes
+        assert notes[-4:] == (
+            "More of semaphore llm lets more executions through.",
+            "No more than 23% of CPU is ever wanted at once.",
+            "No more than 25% of GPU is ever wanted at once.",
+            "No more than 12% of memory is ever wanted at once.",
         )
 
     def test_guessed_durations_make_no_bottleneck(self) -> None:

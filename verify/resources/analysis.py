@@ -37,6 +37,9 @@ from heliostat.verify.timing.words import amount
 STEPS_NAMED: Final = 4
 """Steps at a peak that a row names."""
 
+IDLE_MAX: Final = 0.3
+"""Up to this part of what there is being wanted, it is worth a word that most of it is idle."""
+
 ITEMS_EXPECTED: Final = 10
 """Items of a list of which nothing is said."""
 
@@ -238,7 +241,10 @@ def _section(plan: Plan, uses: Sequence[Use], executions: int) -> Section:
             "order": _order(plan),
             "resources": [_value(use) for use in uses],
         },
-        notes=tuple(_reached(use) for use in uses if isinstance(use.peak, Peak) and use.peak.run),
+        notes=(
+            *(_reached(use) for use in uses if isinstance(use.peak, Peak) and use.peak.run),
+            *_advice(uses),
+        ),
     )
 
 
@@ -309,6 +315,21 @@ def _reached(use: Use) -> str:
     assert isinstance(use.peak, Peak)
     acts = ", ".join(f"`{each.step}` {each.act}" for each in use.peak.run)
     return f"The most of {use.resource} is wanted so: {acts}."
+
+
+def _advice(uses: Sequence[Use]) -> Iterator[str]:
+    """What would change with more of something, or nothing with less."""
+    busy = [use for use in uses if use.busy_ms]
+    if busy:
+        first, *rest = sorted(busy, key=lambda use: -(use.busy_ms or 0))
+        after = f", up to where {rest[0].resource} is the bottleneck" if rest else ""
+        own = first.resource.kind == "semaphore"
+        gain = "may shorten an execution" if own else "lets more executions through"
+        yield f"More of {first.resource} {gain}{after}."
+    for use in uses:
+        idle = use.wanted is not None and use.wanted <= IDLE_MAX
+        if idle and isinstance(use.peak, Peak) and not use.peak.more:
+            yield f"No more than {use.wanted:.0%} of {use.resource} is ever wanted at once."
 
 
 def _order(plan: Plan) -> list[list[str]] | None:

@@ -71,9 +71,16 @@ def _looked_through(
         order = taken_in_order(plan, roomy(plan, time_max_ms=time_max_ms, now_ms=now_ms))
     if not isinstance(order, Tangled):
         return verdict
-    found = explore_waiting(plan, order, time_max_ms=time_max_ms, now_ms=now_ms)
+    had = set[tuple[int, ...]]()  # runs on which the simulator gets stuck
+
+    def seen_by(stuck: Stuck) -> bool:
+        if definition is not None and _gets_stuck(definition, stuck):
+            had.add(stuck.run)
+        return definition is None or stuck.run in had
+
+    found = explore_waiting(plan, order, seen_by=seen_by, time_max_ms=time_max_ms, now_ms=now_ms)
     if isinstance(found, Stuck):
-        return _fails(found, definition)
+        return _fails(found, exact=found.run in had)
     if isinstance(found, str):
         names = ", ".join(sorted(order.semaphores))
         return Verdict(
@@ -86,10 +93,10 @@ def _looked_through(
     return replace(verdict, reason=f"{verdict.reason}{count}")
 
 
-def _fails(found: Stuck, definition: Definition | None) -> Verdict:
+def _fails(found: Stuck, *, exact: bool) -> Verdict:
     net = found.translation.net
     rests_on = found.translation.abstractions
-    if definition is None or not _gets_stuck(definition, net, found.run):
+    if not exact:
         rests_on = (*rests_on, AT_ONCE)
     steps = tuple(dict.fromkeys(waiter.step for waiter in found.waiters))
     run = (*_acts(net, found.run), *_arrivals(found.waiters))
@@ -116,12 +123,12 @@ def _fails(found: Stuck, definition: Definition | None) -> Verdict:
     )
 
 
-def _gets_stuck(definition: Definition, net: Net, run: tuple[int, ...]) -> bool:
+def _gets_stuck(definition: Definition, stuck: Stuck) -> bool:
     """Whether the kernel does, as far as it can be steered along the run."""
     from heliostat.verify.replaying import Unreplayable, replay  # few definitions need a simulator
 
     try:
-        return replay(definition, net, run).stuck
+        return replay(definition, stuck.translation.net, stuck.run).stuck
     except Unreplayable:
         return False
 

@@ -37,6 +37,9 @@ STATES_MAX: Final = 20_000
 ITEMS_MAX: Final = 6
 """Items of a body side by side; with more the markings pass any bound."""
 
+ASKED_MAX: Final = 8
+"""Stuck runs of which it is asked whether executions have them."""
+
 GRASPED_MAX: Final = 64
 """Likewise where one run alone is looked at."""
 
@@ -78,6 +81,7 @@ def explore_waiting(
     plan: Plan,
     tangled: Tangled,
     *,
+    seen_by: Callable[[Stuck], bool] = lambda _: True,
     states_max: int = STATES_MAX,
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
@@ -85,6 +89,10 @@ def explore_waiting(
     """Look for a run that gets stuck at these semaphores, with more and more items side by side.
 
     Returns a sentence that names the bound, where one was reached.
+
+    Args:
+        seen_by: whether the run is one that executions have. The first of some for which it says
+            so is told, else the first of all.
     """
     until = None if time_max_ms is None or now_ms is None else now_ms() + time_max_ms
 
@@ -98,7 +106,7 @@ def explore_waiting(
     try:
         for items in range(min(2, enough), min(enough, ITEMS_MAX) + 1):
             made = translate(plan, "proof", semaphores=semaphores, items=items)
-            found = _Exploration(plan, made, items).explore(left, late)
+            found = _Exploration(plan, made, items).explore(left, late, seen_by)
             if isinstance(found, Stuck):
                 return found
             if isinstance(found, str):
@@ -147,13 +155,16 @@ class _Exploration:
             if number not in self._taking and not each.outside and not self._is_early(each)
         ]
 
-    def explore(self, states_max: int, late: Callable[[], bool]) -> Stuck | str | int:
+    def explore(
+        self, states_max: int, late: Callable[[], bool], seen_by: Callable[[Stuck], bool]
+    ) -> Stuck | str | int:
         """A stuck marking; the bound that was reached, in words; or how many markings there are."""
         net, alike = self._net, _Alike(self._net)
         parents: dict[Marking, tuple[Marking, int] | None] = {net.initial: None}
         seen = {alike.key(net.initial)}
         todo = deque([net.initial])
         overflown: str | None = None
+        first, asked = None, 0
         while todo:
             marking = todo.popleft()
             if net.is_final(marking):
@@ -163,23 +174,32 @@ class _Exploration:
                     overflown = step
             waiters = self._stuck(marking)
             if waiters is not None and not self._overflows(marking):
-                return self._found(_run(parents, marking), marking, waiters)
+                found = self._found(_run(parents, marking), marking, waiters)
+                first = first or found
+                asked += 1
+                if seen_by(found):
+                    return found
+                if asked == ASKED_MAX:
+                    return first
+                continue
             for number, each in enumerate(net.transitions):
                 if each.ending == "failed" or not net.enabled(marking, number):
                     continue
                 try:
                     after = net.fire(marking, number)
                 except TooManyTokens as error:
-                    return str(error)
+                    return first or str(error)
                 key = alike.key(after)
                 if key not in seen:
                     seen.add(key)
                     parents[after] = (marking, number)
                     todo.append(after)
             if len(seen) > states_max:
-                return f"the bound of {states_max} markings was reached"
+                return first or f"the bound of {states_max} markings was reached"
             if late():
-                return "the time was over"
+                return first or "the time was over"
+        if first is not None:
+            return first
         if overflown is not None:
             return f"more than {VISITS_MAX} visits of {overflown!r} may be open at once"
         return len(seen)
