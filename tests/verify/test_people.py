@@ -13,6 +13,8 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.errors import DefinitionError
 from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.simulator import Simulation
+from heliostat.engine.simulator.outcomes import Acts, Person
 from heliostat.verify.analyses import Subject
 from heliostat.verify.people.analysis import verdicts
 from heliostat.verify.properties.verdict import Verdict
@@ -193,6 +195,24 @@ steps:
         back = "next: [{when: $.output.fine, to: end}, {to: ask}]"
         around = row("assignees: [ann, bob]", f"candidates: [eve], {back}")
         assert verdict(around).outcome == "holds"
+
+
+class TestTheEngine:
+    """What answers rest on is what executions do."""
+
+    def test_who_did_the_other_step_is_left_out_and_nobody_is_refused(self) -> None:
+        plan = row(f"assignees: {TEAM}", "candidates: " + OTHERS.format("ask")).plan
+        script = {
+            "ask": Person(Acts("complete", "ann", {})),
+            "approve": Person(Acts("complete", "ann", {})),
+        }
+        result = Simulation(plan, {"team": ["ann", "bob"]}, script).run()
+        assert [(each.step, each.assignees, each.candidates) for each in result.tasks] == [
+            ("ask", ("ann", "bob"), ()),
+            ("approve", (), ("bob",)),
+        ]
+        assert result.output == {"completed_by": "ann"}  # it was not hers to do
+        assert result.refusals == []
 
 
 Ways = dict[str, list[str]]
