@@ -435,13 +435,18 @@ class TestDeclared:
         assert fault.severity == "error"
         assert "may take 4s" in fault.message
 
-    def test_where_only_new_attempts_take_so_long_it_says_so(self) -> None:
+    def test_new_attempts_take_time_too(self) -> None:
         retried = self.chain("5s", ", retry: {max_attempts: 2, initial: 100ms}")
         found = self.asked(retried)
-        assert (found.outcome, found.exact) == ("fails", False)
+        assert (found.outcome, found.exact) == ("fails", True)
         (fault,) = told(retried)
-        assert fault.severity == "warning"
-        assert "up to 7.1s" in fault.message
+        assert "may take 7.1s, where attempts fail and are tried again" in fault.message
+
+    def test_what_is_withdrawn_is_not_waited_for(self) -> None:
+        assert self.asked("properties: [{id: quick, within: 600ms}]\n" + WITHDRAWN).exact
+        found = self.asked("properties: [{id: quick, within: 1s}]\n" + WITHDRAWN)
+        assert found.outcome == "inconclusive"
+        assert found.reason.startswith("the bound is 5s, and no execution is known")
 
     def test_is_not_known_where_nothing_bounds_a_step(self) -> None:
         written = f"properties: [{{id: quick, within: 5s}}]\nsteps: [{{id: a, {WORK}}}]"

@@ -9,16 +9,20 @@ from statistics import fmean, stdev
 from typing import Any, Final
 from zlib import crc32
 
-from heliostat.engine.authoring.fields import ITEMS_TAG, VISITS_TAG
+from heliostat.engine.authoring.fields import ITEMS_TAG, VISITS_TAG, DeclaredProperty
 from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.kernel.events import AttemptFailed, ExecutionRedirected, StepFailed
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import Call, Raises, Returns, Simulation, SimulationResult
+from heliostat.verify.analyses import Subject
 from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.drawing import delayed, expected
-from heliostat.verify.timing.durations import Measured, Tagged, durations, tags_of
+from heliostat.verify.timing.durations import Measured, durations, tags_of
 from heliostat.verify.timing.slack import Network, tried
+from heliostat.verify.timing.timing import timing
+from heliostat.verify.timing.within import within
 from tests.simulation.choices import Seeded
 from tests.simulation.definitions import (
     ERRORS,
@@ -118,7 +122,7 @@ ALIKE: Final = UNCOUNTED | {"when", "on_error", "deadline", "timeout", "retry"}
 """Without these, and without choices and loops, all executions take the same time."""
 
 
-def _alike(seed: int) -> tuple[Plan, Measured, Tagged, dict[str, Any]] | None:
+def _alike(seed: int) -> tuple[Definition, Plan, dict[str, Any]] | None:
     """A random definition of which nothing is drawn, with durations of all its attempts."""
     random = Random(seed)
     tree = random_definition(Seeded(seed), Limits(without=ALIKE))
@@ -138,8 +142,15 @@ def _alike(seed: int) -> tuple[Plan, Measured, Tagged, dict[str, Any]] | None:
     definition = parsed(tree)
     if definition is None:
         return None
-    plan = compile_plan(definition)
-    return plan, durations(definition, plan), tags_of(definition), given
+    return definition, compile_plan(definition), given
+
+
+def _declared(definition: Definition, plan: Plan, limit_ms: int) -> str:
+    """What is said of a definition that declares so much time."""
+    said = DeclaredProperty(id="quick", within=f"{limit_ms}ms")
+    definition = definition.model_copy(update={"properties": [said]})
+    (found,) = within(definition, timing(Subject(definition=definition, plan=plan, figures=False)))
+    return found.outcome
 
 
 def _took(
@@ -158,7 +169,8 @@ def test_where_nothing_is_drawn_what_is_expected_is_what_happens() -> None:
         made = _alike(seed)
         if made is None:
             continue
-        plan, taken, tags, given = made
+        definition, plan, given = made
+        taken, tags = durations(definition, plan), tags_of(definition)
         bounds = Bounds(plan, taken, tags)
         drawn = expected(plan, taken, tags, bounds.width, runs_max=2)
         if drawn is None or drawn.runs > 1:
@@ -170,6 +182,11 @@ def test_where_nothing_is_drawn_what_is_expected_is_what_happens() -> None:
         seen[result.status] += 1
         if _failed(result) or result.status == "Failed":
             continue  # a path is of what goes well
+        for limit_ms in (result.elapsed_ms - 1, result.elapsed_ms):
+            if limit_ms > 0:
+                fails = _declared(definition, plan, limit_ms) == "fails"
+                assert not fails or limit_ms < result.elapsed_ms, f"seed {seed}\n{result.story}"
+                seen["declared too little"] += fails
         critical = Network(plan, taken, bounds.width).critical()
         seen["critical path"] += critical.exact
         if critical.exact:
@@ -191,6 +208,7 @@ def test_where_nothing_is_drawn_what_is_expected_is_what_happens() -> None:
     assert seen["Completed"] > SEEDS / 10, seen
     assert seen["Failed"], seen
     assert seen["critical path"], seen
+    assert seen["declared too little"], seen
     assert seen["finite slack"], seen
     assert seen["slack"] > seen["finite slack"], seen
 

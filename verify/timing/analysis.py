@@ -30,7 +30,7 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
     it declares of its time."""
     found = timing(subject)
     yield _time(found)
-    yield from within(subject.definition, found.plan, found.durations, found.bounds)
+    yield from within(subject.definition, found)
 
 
 def _time(found: Timing) -> Verdict:

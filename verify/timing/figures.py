@@ -12,6 +12,15 @@ from heliostat.verify.timing.slack import Critical
 from heliostat.verify.timing.timing import Timing
 from heliostat.verify.timing.words import NAMED_MAX, amount, few
 
+NOTES: Final = (
+    "At least: where nothing fails. At most: where all attempts fail as often as they may.",
+    "Waiting for permits and for capacity is not counted.",
+)
+INEXACT: Final = (
+    "There may be more slack: what `cancels`, `end: terminate` or a join of some cut short is "
+    "counted whole."
+)
+
 PATH_MAX: Final = 12
 """Steps of the critical path that a line tells, from its beginning."""
 
@@ -24,10 +33,7 @@ def section(found: Timing, critical: Critical) -> Section:
         columns=("step", "min", "expected", "max", "slack", "duration from"),
         rows=tuple(_rows(found, critical)),
         value=_value(found, critical),
-        notes=(
-            "At least: where nothing fails. At most: where all attempts fail as often as they may.",
-            "Waiting for permits and for capacity is not counted.",
-        ),
+        notes=NOTES if critical.exact else (*NOTES, INEXACT),
     )
 
 

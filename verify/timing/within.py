@@ -1,14 +1,15 @@
 """The property `within`: that an execution takes so long at most, whatever happens.
 
-It holds where the bound does. It fails where an execution without a failure may take longer: the
-longest way, each step at its most, is told as a run. Where only failures and new attempts, loops,
-or ways that `on_error` opens bring the bound above it, it fails too, and says so.
+It holds where the bound does. It fails where an execution is known that may take longer: the
+longest way, each attempt at its most, without a failure or with every new attempt that there may
+be. Where only the bound is above it, by loops, by errors, or by what another step cuts short, it is
+not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 from heliostat.engine.authoring.model import Definition
@@ -17,61 +18,87 @@ from heliostat.engine.plan.plan import Plan
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.verdict import Act, Fault, Verdict
 from heliostat.verify.timing.bounds import Bounds
+from heliostat.verify.timing.drawing import expected
 from heliostat.verify.timing.durations import Duration, Measured
-from heliostat.verify.timing.slack import Critical, Network
+from heliostat.verify.timing.limits import limit_of
+from heliostat.verify.timing.rules import pauses_ms
+from heliostat.verify.timing.slack import Network
+from heliostat.verify.timing.timing import Timing
 from heliostat.verify.timing.words import amount, few
 
 
-def within(
-    definition: Definition, plan: Plan, durations: Measured, bounds: Bounds
-) -> Iterator[Verdict]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Longest:
+    """An execution on the longest way, each attempt at its most."""
+
+    ms: float  # 0: none is known
+    path: tuple[str, ...]
+    how: str
+
+
+def within(definition: Definition, found: Timing) -> Iterator[Verdict]:
     """The verdicts about the properties of a definition that are of this kind."""
-    ground = tuple(measurements(durations))
-    longest: Critical | None = None
+    ground = tuple(measurements(found.durations))
+    longest: list[_Longest] | None = None
     for index, declared in enumerate(definition.properties):
         if declared.within is None:
             continue
         if longest is None:
-            longest = Network(plan, _at_most(plan, durations), bounds.width).critical()
-        field = ("properties", index, "within")
-        limit = parse_duration(declared.within)
-        found = _verdict(declared.id, limit, field, bounds, longest)
-        yield replace(found, rests_on=(*found.rests_on, *ground))
+            longest = [_longest(found, retried=False), _longest(found, retried=True)]
+        limit, field = parse_duration(declared.within), ("properties", index, "within")
+        verdict = _verdict(declared.id, limit, field, found.bounds, longest)
+        yield replace(verdict, rests_on=ground)
+
+
+def _longest(found: Timing, *, retried: bool) -> _Longest:
+    plan, width = found.plan, found.bounds.width
+    durations = _at_most(plan, found.durations, retried=retried)
+    critical = Network(plan, durations, width).critical()
+    # the path does not see what a deadline, or another step, cuts short
+    cut = any(
+        step.deadline is not None and (step.id not in durations or step.foreach is not None)
+        for step in plan.steps
+    )
+    how = ", where attempts fail and are tried again" if retried else ""
+    if critical.exact and not cut:
+        return _Longest(ms=critical.total_ms, path=critical.path, how=how)
+    drawn = expected(plan, durations, found.tags, width, runs_max=2)
+    if drawn is not None and drawn.runs == 1:  # all executions are alike, and this is one
+        return _Longest(ms=drawn.mean_ms, path=(), how=how)
+    return _Longest(ms=0, path=(), how=how)
 
 
 def _verdict(
-    id: str, limit_ms: int, field: tuple[str | int, ...], bounds: Bounds, longest: Critical
+    id: str,
+    limit_ms: int,
+    field: tuple[str | int, ...],
+    bounds: Bounds,
+    longest: Sequence[_Longest],
 ) -> Verdict:
-    total = bounds.total
+    total, engine = bounds.total, "bounds of scopes"
     if total.most <= limit_ms:
         reason = f"an execution takes {amount(total.most)} at most"
-        return Verdict(asked=id, outcome="holds", engine="bounds of scopes", reason=reason)
-    run_ms = min(longest.total_ms, total.most)
-    if run_ms <= limit_ms and total.most == inf:
-        reason = f"nothing bounds {few([*bounds.unbounded])}"
-        return Verdict(asked=id, outcome="inconclusive", engine="bounds of scopes", reason=reason)
+        return Verdict(asked=id, outcome="holds", engine=engine, reason=reason)
     run: tuple[Act, ...] = ()
-    rests_on: tuple[Abstraction, ...] = ()
+    longer = next((each for each in longest if min(each.ms, total.most) > limit_ms), None)
     if total.least > limit_ms:
         reason = f"an execution takes {amount(total.least)} at least"
-    elif run_ms > limit_ms:
-        reason = f"an execution may take {amount(run_ms)}"
-        run = tuple(Act(step=step, act="completes") for step in longest.path)
+    elif longer is not None:
+        reason = f"an execution may take {amount(min(longer.ms, total.most))}{longer.how}"
+        engine = "longest way"
+        run = tuple(Act(step=step, act="completes") for step in longer.path)
     else:
-        reason = f"an execution may take up to {amount(total.most)}, by failures or loops"
-        rests_on = (
-            Abstraction(
-                kind="bound",
-                step=None,
-                text="every attempt takes as long and fails as often as it may, on the longest way",
-            ),
+        reason = (
+            f"nothing bounds {few([*bounds.unbounded])}"
+            if total.most == inf
+            else f"the bound is {amount(total.most)}, and no execution is known that takes so long"
         )
+        return Verdict(asked=id, outcome="inconclusive", engine=engine, reason=reason)
     return Verdict(
         asked=id,
         outcome="fails",
-        engine="bounds of scopes" if not run else "longest way",
+        engine=engine,
         reason=f"{reason}, and not {amount(limit_ms)}",
-        rests_on=rests_on,
         run=run,
         faults=(
             Fault(
@@ -95,11 +122,20 @@ def measurements(durations: Measured) -> Iterator[Abstraction]:
         )
 
 
-def _at_most(plan: Plan, durations: Measured) -> Measured:
-    """Each attempt at its most, of one without a bound at its least; no longer than its timeout."""
+def _at_most(plan: Plan, durations: Measured, *, retried: bool) -> Measured:
+    """Each step at the most of one attempt, or of all that it may have; of one without a bound at
+    its least; no longer than its timeout and its deadline."""
     found = {}
     for id, each in durations.items():
-        ms = each.min_ms if each.max_ms is None else each.max_ms
-        timeout = plan.steps[plan.step_by_id[id]].timeout_ms
-        found[id] = Duration.exactly(ms if timeout is None else min(ms, timeout), each.source)
+        ms: float = each.min_ms if each.max_ms is None else each.max_ms
+        if id in plan.step_by_id:
+            step = plan.steps[plan.step_by_id[id]]
+            if step.timeout_ms is not None:
+                ms = min(ms, step.timeout_ms)
+            if retried:
+                ms = ms * step.retry.max_attempts + pauses_ms(step.retry)
+            limit = limit_of(step.deadline, plan, None)
+            if limit is not None:
+                ms = min(ms, limit.least)
+        found[id] = Duration.exactly(round(ms), each.source)
     return found
