@@ -128,7 +128,7 @@ def _of_results(
     flows = Flows(plan)
     origins = Origins()
     if output is not None and output.is_bare_path:
-        origins = flows.data(output, (), flows.within(plan.root), 0)
+        origins = flows.data(output, (), flows.within(plan.root), set())
     elif output is None and len(plan.root.ends) == 1:
         origins = flows.output(plan.steps[plan.root.ends[0]], ())
     return {

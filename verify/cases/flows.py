@@ -38,8 +38,8 @@ ELEMENT: Final = "[]"
 
 Place: TypeAlias = tuple[str, ...]
 
-DEPTH_MAX: Final = 12
-"""Variables and outputs that are followed one behind the other; ends circles, too."""
+PLACE_MAX: Final = 12
+"""Names in a place: a variable that holds a part of itself is followed so deep."""
 
 LENGTHS: Final = (0, 1, 2, 3)
 
@@ -96,6 +96,9 @@ class _Reader:
     alternative: str = ""  # whose `where` it is
 
 
+_Seen: TypeAlias = set[tuple[int, str, Place]]
+"""Variables and outputs that one question has followed: what is behind them is known by then."""
+
 _Read: TypeAlias = tuple[Expression, _Reader, str]
 """An expression, from where it is read, and as what: `tested`, `printed`, `timed`."""
 
@@ -116,9 +119,7 @@ class Flows:
                     self._read_as(leaf, as_)
         for step in plan.steps:
             if step.foreach is not None:
-                reader = self.reader(step)
-                for leaf in self.origins(step.foreach.items.ast, reader).leaves:
-                    self._of(leaf).lengths = True
+                self._run_over(step.foreach.items.ast, self.reader(step))
 
     def reader(self, step: StepPlan) -> _Reader:
         """From where a step's expressions are read."""
@@ -160,6 +161,19 @@ class Flows:
             uses.text = True
         elif not uses.number:
             uses.add("1s", "1h")
+
+    def _run_over(self, node: Node, reader: _Reader) -> None:
+        """Note what the list of a `foreach` is made of."""
+        counted = isinstance(node, Call) and node.name in _COUNTING
+        if isinstance(node, ListOf):
+            return
+        for leaf in self.origins(node, reader).leaves:
+            uses = self._of(leaf)
+            if counted:
+                uses.number = True
+                uses.add(2, 0, 1)
+            else:
+                uses.lengths = True
 
     def _declaring(self, name: str, scope: ScopePlan) -> int:
         """The nearest scope that declares a variable."""
@@ -295,25 +309,24 @@ class Flows:
 
     # -- following
 
-    def origins(self, node: Node, reader: _Reader, depth: int = 0) -> Origins:
+    def origins(self, node: Node, reader: _Reader, seen: _Seen | None = None) -> Origins:
         """What a value hangs on."""
-        if depth > DEPTH_MAX:
-            return Origins()
+        seen = set() if seen is None else seen
         if isinstance(node, Path):
-            found = self._path(node, (), reader, depth)
+            found = self._path(node, (), reader, seen)
             for condition in filters(node):
-                found += self.origins(condition, reader, depth + 1)
+                found += self.origins(condition, reader, seen)
             return found
         entered = _entered(node)
         if entered is not None:
             path, place = entered
-            return self._path(path, place, reader, depth)
+            return self._path(path, place, reader, seen)
         found = Origins()
         for child in children(node):
-            found += self.origins(child, reader, depth)
+            found += self.origins(child, reader, seen)
         return found
 
-    def _path(self, path: Path, more: Place, reader: _Reader, depth: int) -> Origins:
+    def _path(self, path: Path, more: Place, reader: _Reader, seen: _Seen) -> Origins:
         if path.root != "$" or not path.segments:
             return Origins()
         root, *rest = path.segments
@@ -322,33 +335,33 @@ class Flows:
                 return Origins((Leaf("", (*_place(rest), *more)),))
             case "vars" if rest:
                 place = (*_place(rest[1:]), *more)
-                return self._variable(_name(rest[0]), place, reader, depth)
+                return self._variable(_name(rest[0]), place, reader, seen)
             case "steps" if len(rest) > 1:
                 step = self.plan.steps[self.plan.step_by_id[_name(rest[0])]]
-                return self._step_field(step, _name(rest[1]), (*_place(rest[2:]), *more), depth)
+                return self._step_field(step, _name(rest[1]), (*_place(rest[2:]), *more), seen)
             case "output" if reader.step is not None:
-                return self.output(reader.step, (*_place(rest), *more), depth)
+                return self.output(reader.step, (*_place(rest), *more), seen)
             case "item":
-                return self._item(reader, (*_place(rest), *more), depth)
+                return self._item(reader, (*_place(rest), *more), seen)
             case "event" if reader.step is not None and rest and _name(rest[0]) == "data":
                 leaf = Leaf(reader.step.id, (*_place(rest[1:]), *more), reader.alternative)
                 return Origins((leaf,))
             case _:
                 return Origins()
 
-    def _variable(self, name: str, place: Place, reader: _Reader, depth: int) -> Origins:
+    def _variable(self, name: str, place: Place, reader: _Reader, seen: _Seen) -> Origins:
         found = Origins()
-        if depth > DEPTH_MAX:
-            return found
         declaring = self._declaring(name, reader.scope)
+        if _again(seen, (declaring, name, place)):
+            return found
         for data, writer in self._written.get((declaring, name), ()):
-            found += self.data(data, place, writer, depth + 1)
+            found += self.data(data, place, writer, seen)
         if name in self._list_of:
             items, around = self._list_of[name]
-            found += self._element(items, place, around, depth + 1)
+            found += self._element(items, place, around, seen)
         return found
 
-    def _item(self, reader: _Reader, place: Place, depth: int) -> Origins:
+    def _item(self, reader: _Reader, place: Place, seen: _Seen) -> Origins:
         """The item of the nearest `foreach` around."""
         step, scope = reader.step, reader.scope
         while step is None or step.foreach is None:
@@ -356,22 +369,22 @@ class Flows:
                 return Origins()
             step = self.plan.steps[scope.owner]
             scope = self.plan.scopes[step.scope]
-        return self._element(step.foreach.items, place, self.reader(step), depth + 1)
+        return self._element(step.foreach.items, place, self.reader(step), seen)
 
-    def _element(self, items: Expression, place: Place, reader: _Reader, depth: int) -> Origins:
+    def _element(self, items: Expression, place: Place, reader: _Reader, seen: _Seen) -> Origins:
         if isinstance(items.ast, Path):
-            return self._path(items.ast, (ELEMENT, *place), reader, depth)
-        return self.origins(items.ast, reader, depth)
+            return self._path(items.ast, (ELEMENT, *place), reader, seen)
+        return self.origins(items.ast, reader, seen)
 
-    def _step_field(self, step: StepPlan, name: str, place: Place, depth: int) -> Origins:
+    def _step_field(self, step: StepPlan, name: str, place: Place, seen: _Seen) -> Origins:
         inside = self.inside(step)
         if name == "output":
-            return self.output(step, place, depth)
+            return self.output(step, place, seen)
         if name == "items" and "output" in place[:2]:
-            found = self.output(step, (ELEMENT, *place[place.index("output") + 1 :]), depth)
+            found = self.output(step, (ELEMENT, *place[place.index("output") + 1 :]), seen)
             return found + Origins((), inside)
         if name == "items" and step.foreach is not None:
-            counted = self.origins(step.foreach.items.ast, self.reader(step), depth + 1)
+            counted = self.origins(step.foreach.items.ast, self.reader(step), seen)
             return counted + Origins((), inside)
         return Origins((), inside)
 
@@ -383,23 +396,24 @@ class Flows:
                 found |= self.inside(self.plan.steps[each])
         return frozenset(found)
 
-    def output(self, step: StepPlan, place: Place, depth: int = 0) -> Origins:
+    def output(self, step: StepPlan, place: Place, seen: _Seen | None = None) -> Origins:
         """What a part of a step's output hangs on."""
-        if depth > DEPTH_MAX:
+        seen = set() if seen is None else seen
+        if _again(seen, (-1, step.id, place)):
             return Origins()
         if step.foreach is not None:
-            counted = self.origins(step.foreach.items.ast, self.reader(step), depth + 1)
-            return self._once(step, place[1:], depth + 1) + counted
-        return self._once(step, place, depth)
+            counted = self.origins(step.foreach.items.ast, self.reader(step), seen)
+            return self._once(step, place[1:], seen) + counted
+        return self._once(step, place, seen)
 
-    def _once(self, step: StepPlan, place: Place, depth: int) -> Origins:
+    def _once(self, step: StepPlan, place: Place, seen: _Seen) -> Origins:
         match step.kind:
             case "activity" | "human" | "sub_workflow":
                 return Origins((Leaf(step.id, place),), frozenset({step.id}))
             case "decision":
                 if step.output is None:
                     return Origins()
-                return self.data(step.output, place, self.reader(step), depth + 1)
+                return self.data(step.output, place, self.reader(step), seen)
             case "wait":
                 if place[:1] == ("data",):
                     return Origins(
@@ -412,30 +426,30 @@ class Flows:
                     )
                 return Origins((), frozenset({step.id}))
             case "body":
-                return self._scope_output(self.plan.scopes[step.scopes[0]], place, depth + 1)
+                return self._scope_output(self.plan.scopes[step.scopes[0]], place, seen)
             case "parallel":
                 found = Origins()
                 for number in step.scopes:
                     scope = self.plan.scopes[number]
                     if not place or place[0] in (scope.name, ELEMENT):
-                        found += self._scope_output(scope, place[1:], depth + 1)
+                        found += self._scope_output(scope, place[1:], seen)
                 return found
             case _:
                 return Origins()
 
-    def _scope_output(self, scope: ScopePlan, place: Place, depth: int) -> Origins:
+    def _scope_output(self, scope: ScopePlan, place: Place, seen: _Seen) -> Origins:
         if scope.output is not None:
-            return self.data(scope.output, place, _Reader(None, scope), depth)
+            return self.data(scope.output, place, _Reader(None, scope), seen)
         ends = [self.plan.steps[number] for number in scope.ends]
         if len(ends) == 1:
-            return self.output(ends[0], place, depth)
+            return self.output(ends[0], place, seen)
         found = Origins()
         for end in ends:
             if not place or place[0] in (end.id, ELEMENT):
-                found += self.output(end, place[1:], depth)
+                found += self.output(end, place[1:], seen)
         return found
 
-    def data(self, data: Data, place: Place, reader: _Reader, depth: int) -> Origins:
+    def data(self, data: Data, place: Place, reader: _Reader, seen: _Seen) -> Origins:
         """What a part of a data field hangs on."""
         found = Origins()
         for at, part in data.parts():
@@ -446,12 +460,20 @@ class Flows:
             rest = place[len(keys) :]
             if isinstance(part, Template):
                 for each in part.expressions:
-                    found += self.origins(each.ast, reader, depth)
+                    found += self.origins(each.ast, reader, seen)
             elif isinstance(part.ast, Path):
-                found += self._path(part.ast, rest, reader, depth)
+                found += self._path(part.ast, rest, reader, seen)
             else:
-                found += self.origins(part.ast, reader, depth)
+                found += self.origins(part.ast, reader, seen)
         return found
+
+
+def _again(seen: _Seen, key: tuple[int, str, Place]) -> bool:
+    """Whether this was followed before, or leads too deep."""
+    if key in seen or len(key[2]) > PLACE_MAX:
+        return True
+    seen.add(key)
+    return False
 
 
 def _within(fields: Iterable[Data | None], reader: _Reader, as_: str = "") -> Iterator[_Read]:

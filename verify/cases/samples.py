@@ -153,7 +153,7 @@ def _inhabited(options: Iterable[Any]) -> Schema:
 
 def usual(uses: Uses) -> Json | Length:
     """What a leaf is where nothing else is chosen."""
-    if uses.lengths:
+    if uses.lengths and not uses.number:
         return Length(2)
     for value in uses.candidates.values():
         return value

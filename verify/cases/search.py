@@ -17,18 +17,15 @@ from typing import Final
 
 from heliostat.engine.kernel.events import StepCompleted, StepFailed
 from heliostat.engine.plan.plan import Plan, StepPlan
-from heliostat.engine.simulator import SimulationFailure, SimulationResult, simulate
+from heliostat.engine.simulator import SimulationResult
 from heliostat.verify.cases.flows import Leaf, Origins
 from heliostat.verify.cases.goals import DEFINITION, Goal
 from heliostat.verify.cases.observing import Observer
 from heliostat.verify.cases.samples import Schema
-from heliostat.verify.cases.worlds import USUAL, Choice, Stage, Told, World, changed
+from heliostat.verify.cases.worlds import USUAL, Choice, Stage, Told, World, changed, simulated
 
 RUNS_MAX: Final = 4_000
 """Runs of one search; a run takes 1 to 3 ms."""
-
-TURNS_MAX: Final = 2_000
-"""Turns of one run: one that goes on is no case."""
 
 BASES_MAX: Final = 4
 """Worlds that a goal is begun at: the simplest that come to its step."""
@@ -236,6 +233,9 @@ class Search:
             yield stage.hows(step)
             for need in self._all_needs(step):
                 yield stage.hows(self._step(need))
+            for other in plan.steps:  # what goes on beside it may end it
+                if other.id in base.visited and other.kind in ("wait", "human", "activity"):
+                    yield stage.hows(other)
 
     def _all_needs(self, step: StepPlan) -> list[str]:
         """The steps that a DAG's step comes after, and what is in them."""
@@ -285,16 +285,6 @@ class Search:
 
     def _conditions(self, step: StepPlan) -> Origins:
         return self.stage.flows.behind([step.when, *(edge.when for edge in step.routes)], step)
-
-
-def simulated(plan: Plan, told: Told, *, turns_max: int = TURNS_MAX) -> SimulationResult | None:
-    """Run a world; None where the simulator itself gives up on it."""
-    try:
-        return simulate(
-            plan, told.input, told.outcomes, timeline=told.timeline, turns_max=turns_max
-        )
-    except SimulationFailure:
-        return None
 
 
 def called(result: SimulationResult) -> frozenset[str]:

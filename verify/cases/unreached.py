@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.cases.goals import Goal
 from heliostat.verify.cases.search import Search
 from heliostat.verify.properties.soundness import verify
+
+STATES_MAX: Final = 2_000
+"""Markings that are looked at for dead steps: `heliostat verify` looks further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,9 @@ def unreached(
     left = [goal for goal in search.observer.goals if goal not in reached]
     if not left:
         return ()
-    dead = _dead(search.plan, time_max_ms, now_ms)
     visited = {id for found in search.corpus for id in found.visited}
+    unseen = any(goal.step and goal.step not in visited for goal in left)
+    dead = _dead(search.plan, time_max_ms, now_ms) if unseen else frozenset[str]()
     return tuple(_unreached(search, goal, dead, visited) for goal in left)
 
 
@@ -74,5 +79,6 @@ def _dead(
 ) -> frozenset[str]:
     """The steps that no run of the net comes to."""
     whole = None if time_max_ms is None else int(time_max_ms)
-    verdict = verify(plan, time_max_ms=whole, now_ms=now_ms).about("dead steps")
+    report = verify(plan, states_max=STATES_MAX, time_max_ms=whole, now_ms=now_ms)
+    verdict = report.about("dead steps")
     return frozenset(verdict.steps) if verdict.outcome == "fails" else frozenset()

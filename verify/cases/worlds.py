@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from heliostat.engine.plan.plan import Plan, StepPlan
+from heliostat.engine.simulator import SimulationFailure, SimulationResult, simulate
 from heliostat.engine.values import Json
 from heliostat.verify.cases.flows import ELEMENT, Flows, Leaf, Uses
 from heliostat.verify.cases.goals import back_edges
@@ -24,6 +25,9 @@ but the first; the first item."""
 UNEXPECTED: Final = "Unexpected"
 """An error that nothing names."""
 
+TURNS_MAX: Final = 1_000
+"""Turns of one run: one that goes on is no case."""
+
 VISITS: Final = 3
 """Visits that a world tells apart: all later ones are like the last."""
 
@@ -31,7 +35,10 @@ NEVER: Final = "36500d"
 """After which people and events come of which a world says that they do not."""
 
 _ATTEMPTS: Final = ("activity", "sub_workflow")
-_HANGING: Final = ("Timeout", "DeadlineExceeded")
+_KERNELS: Final = frozenset(
+    {"DeadlineExceeded", "ExpressionError", "NoWayOn", "Stuck", "TooFewItems", "Unschedulable"}
+)
+"""Errors that no attempt raises: they come of the definition itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,21 @@ class Told:
     timeline: list[Json] = field(default_factory=list)
 
 
+def simulated(plan: Plan, told: Told, *, seed: int = 0) -> SimulationResult | None:
+    """Run a world; None where the simulator itself gives up on it."""
+    try:
+        return simulate(
+            plan,
+            told.input,
+            told.outcomes,
+            timeline=told.timeline,
+            seed=seed,
+            turns_max=TURNS_MAX,
+        )
+    except SimulationFailure:
+        return None
+
+
 class Stage:
     """What worlds of a plan are made of."""
 
@@ -159,11 +181,13 @@ class Stage:
         elif step.kind in _ATTEMPTS:
             people: tuple[str, ...] = ("",)
             if any(clause.human is not None for clause in step.on_error):
-                people = ("complete", "retry", "fail")
+                people = ("complete", "fail")
             for error in self._errors(step):
                 yield from (How(step.id, "raise", error, person=verb) for verb in people)
-                if step.retry.max_attempts > 1 or "retry" in people:
-                    yield How(step.id, "once", error, person="retry" if people != ("",) else "")
+                if step.retry.max_attempts > 1:
+                    yield How(step.id, "once", error)
+                if people != ("",):
+                    yield How(step.id, "once", error, person="retry")
             yield How(step.id, "hang")
             yield How(step.id, "canceled" if step.kind == "sub_workflow" else "lost")
 
@@ -178,9 +202,9 @@ class Stage:
             names += [*owner.retry.on, *owner.retry.never_on]
             scope = self.plan.scopes[owner.scope]
         names += [clause.error or UNEXPECTED for clause in (*clauses, *self.plan.on_error)]
-        bounded = step.timeout_ms is not None or step.deadline is not None
-        hanging = _HANGING if bounded else ()  # else the function's decorator may bound it
-        return list(dict.fromkeys(name for name in (UNEXPECTED, *names) if name not in hanging))
+        # without a timeout of the step the function's decorator may have one
+        unraised = _KERNELS | ({"Timeout"} if step.timeout_ms is not None else frozenset())
+        return list(dict.fromkeys(name for name in (UNEXPECTED, *names) if name not in unraised))
 
     def comes(self, handler: int) -> Iterator[Comes]:
         """Instants at which a handler's event may come."""
