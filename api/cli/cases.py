@@ -53,15 +53,17 @@ def cases(
     workflow in Python. docs/testing.md says what is covered, and how. Exit codes: 0 all come to
     what is expected, 1 one does not, 2 FILE is no definition, 3 the search came to its bound.
     """
-    from heliostat.api.cli.functions import definition_named, workflow_named
+    from heliostat.api.cli.functions import definition_named, plan_named, workflow_named
     from heliostat.verify.cases.choosing import cases_of
     from heliostat.verify.cases.reports import markdown, text, value
 
     if path is not None and path.exists():
         raise InputError(f"--output {path} is there already: what was edited in it would be lost")
     workflow = workflow_named(file)
+    definition = definition_named(file)
     made = cases_of(
-        definition_named(file) if workflow is None else workflow.compiled.definition,
+        definition,
+        plan_named(file, definition),
         schemas={} if workflow is None else _returned(workflow.compiled),
         time_max_ms=duration_ms(time_budget, "--time-budget"),
         now_ms=lambda: time.monotonic() * 1_000,

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import runpy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from heliostat.api.cli.app import app
+from heliostat.engine.authoring.canonical import content
 from heliostat.engine.authoring.loading import load_definition, parse_definition
-from heliostat.verify.cases.choosing import Cases, cases_of
+from heliostat.engine.authoring.model import Definition
+from heliostat.engine.errors import InputError
+from heliostat.engine.simulator import simulate
+from heliostat.verify.cases.choosing import Case, Cases, cases_of
+from heliostat.verify.cases.expecting import observed_of
 from heliostat.verify.cases.goals import Goal
+from tests.simulation.definitions import Limits, parsed, steps_of
+from tests.simulation.worlds import World
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/*.yaml"))
 
@@ -90,16 +101,21 @@ def test_a_case_says_no_more_than_it_needs() -> None:
     assert declined.checked.expected.trace == ("check", "charge!", "refused!")
 
 
-def test_a_way_behind_a_constant_is_told_as_out_of_reach() -> None:
+def test_what_can_never_be_is_told_as_proved() -> None:
     cases = made("""
 id: never
 version: "1"
 steps:
-  - {id: a, type: decision, next: [{when: 1 > 2, to: b}, {to: end}]}
-  - {id: b, type: decision}
+  - id: a
+    type: activity
+    activity: "m:a"
+    next: [{when: $.output.n > 5, to: end}, {when: $.output.n > 7, to: b}, {to: end}]
+  - {id: b, type: decision, next: c}
+  - {id: c, type: decision}
 """)
     told = {each.goal.words: (each.reason, each.proved) for each in cases.uncovered}
-    assert told["a → b"] == ("its condition is constant: 1 > 2", True)
+    assert told["a → b"] == ("its condition can never hold: $.output.n > 7", True)
+    assert told["b completes"] == ("no case was found that comes to b", False)
 
 
 def test_a_search_that_comes_to_its_bound_says_so() -> None:
@@ -124,3 +140,121 @@ def test_the_module_of_tests_passes_as_it_is(tmp_path: Path) -> None:
         test()
     again = CliRunner().invoke(app, asked)
     assert "is there already" in str(again.exception)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_random_definitions_nothing_disagrees(seed: int) -> None:
+    definition = parsed(World(seed).tree)
+    assert definition is not None
+    cases = cases_of(definition, runs_max=40)
+    assert cases.agree, [case.checked for case in cases.cases if not case.checked.agrees]
+    for case in cases.cases:
+        again = simulate(
+            definition, case.told.input, case.told.outcomes, timeline=case.told.timeline,
+            turns_max=1_000,
+        )  # fmt: skip
+        assert observed_of(again) == case.checked.observed
+
+
+def test_most_random_definitions_are_predicted_where_the_reference_knows_them() -> None:
+    counts: Counter[bool] = Counter()
+    for seed in range(8):
+        definition = parsed(World(seed, Limits(without=frozenset({"handlers", "person"}))).tree)
+        assert definition is not None
+        for case in cases_of(definition, runs_max=40).cases:
+            counts[case.checked.predicted is not None] += 1
+    assert counts[True] > 5 * counts[False], counts
+
+
+class TestMutants:
+    """Cases of a definition tell it from one that was changed by mistake."""
+
+    def test_cases_of_examples_notice_all_mistakes_but_two(self) -> None:
+        count, missed = 0, list[str]()
+        for file in EXAMPLES:
+            definition = load_definition(file)
+            cases = cases_of(definition).cases
+            for what, mutant in mutants(content(definition)):
+                count += 1
+                if not any(differs(mutant, case) for case in cases):
+                    missed.append(what)
+        assert count == 35
+        assert missed == [
+            "fork: ways 0 and 1 are swapped",  # of a `split: all`: it means the same
+            "label: `completion` is gone",
+        ]
+
+    def test_each_mistake_in_the_order_is_noticed(self) -> None:
+        definition = parse_definition(ORDER, "test.yaml")
+        cases = cases_of(definition).cases
+        missed = [
+            what
+            for what, mutant in mutants(content(definition))
+            if not any(differs(mutant, case) for case in cases)
+        ]
+        assert missed == []
+
+
+def differs(mutant: Definition, case: Case) -> bool:
+    """Whether a case comes to something else."""
+    told = case.told
+    try:
+        run = simulate(mutant, told.input, told.outcomes, timeline=told.timeline, turns_max=1_000)
+    except InputError:  # a step that the case speaks of is gone
+        return True
+    return bool(case.checked.expected.differs(observed_of(run)))
+
+
+def mutants(tree: dict[str, Any]) -> Iterator[tuple[str, Definition]]:
+    """A definition with one mistake each: what the checks refuse is none."""
+    for what, mutate in _mistakes(tree):
+        changed = deepcopy(tree)
+        mutate(changed)
+        definition = parsed(changed)
+        if definition is not None:
+            yield what, definition
+
+
+def _mistakes(tree: dict[str, Any]) -> Iterator[tuple[str, Callable[[dict[str, Any]], None]]]:
+    for step in steps_of(tree):
+        id, ways = step["id"], step.get("next")
+        ways = ways if isinstance(ways, list) else []
+        for n, way in enumerate(ways):
+            if len(ways) > 1:
+                yield f"{id}: way {n} is gone", _edit(id, lambda s, n=n: s["next"].pop(n))
+            if "when" in way:
+                yield (
+                    f"{id}: way {n} is the other way round",
+                    _edit(id, lambda s, n=n: _negate(s["next"][n])),
+                )
+        for n in range(len(ways) - 1):
+            yield (
+                f"{id}: ways {n} and {n + 1} are swapped",
+                _edit(id, lambda s, n=n: _swap(s["next"], n)),
+            )
+        for n in range(len(step.get("on_error", ()))):
+            yield f"{id}: clause {n} is gone", _edit(id, lambda s, n=n: s["on_error"].pop(n))
+        if "when" in step:
+            yield f"{id}: `when` is the other way round", _edit(id, _negate)
+        if step.get("retry", {}).get("max_attempts", 1) > 1:
+            yield f"{id}: `retry` is gone", _edit(id, lambda s: s.pop("retry"))
+        for need in range(len(step.get("needs", ()))):
+            yield f"{id}: need {need} is gone", _edit(id, lambda s, n=need: s["needs"].pop(n))
+        for name in ("deadline", "timeout", "cancels", "completion", "join", "split", "end"):
+            if name in step:
+                yield f"{id}: `{name}` is gone", _edit(id, lambda s, name=name: s.pop(name))
+
+
+def _edit(id: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
+    def mutate(tree: dict[str, Any]) -> None:
+        change(next(step for step in steps_of(tree) if step["id"] == id))
+
+    return mutate
+
+
+def _negate(holder: dict[str, Any]) -> None:
+    holder["when"] = f"not ({holder['when']})"
+
+
+def _swap(ways: list[dict[str, Any]], n: int) -> None:
+    ways[n]["to"], ways[n + 1]["to"] = ways[n + 1]["to"], ways[n]["to"]

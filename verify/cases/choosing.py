@@ -65,6 +65,7 @@ class Cases:
 
 def cases_of(
     definition: Definition,
+    plan: Plan | None = None,
     *,
     schemas: Mapping[str, Schema] | None = None,
     runs_max: int = RUNS_MAX,
@@ -75,12 +76,13 @@ def cases_of(
 
     Args:
         definition: what is to be tested.
+        plan: its plan, where that is made of more than the definition: of decorators.
         schemas: of what steps return, by id, where it is known.
         runs_max: runs of the search.
         time_max_ms: how long the search may take by the clock `now_ms`.
         now_ms: a clock, in milliseconds.
     """
-    plan = compile_plan(definition)
+    plan = compile_plan(definition) if plan is None else plan
     known = dict(schemas or {})
     if definition.input_schema is not None:
         known[""] = definition.input_schema
@@ -112,7 +114,7 @@ def cases_of(
         version=definition.version,
         goals=search.observer.goals,
         cases=tuple(cases),
-        uncovered=unreached(search, reached, time_max_ms=time_max_ms, now_ms=now_ms),
+        uncovered=unreached(search, definition, reached),
         runs=search.runs,
         bound=search.bound,
     )

@@ -92,6 +92,7 @@ class Judge:
     def __init__(self, definition: Definition, plan: Plan) -> None:
         self._plan = plan
         self._tree: dict[str, Any] = content(definition)
+        _merge(self._tree["steps"], plan)
         self._unknown = _unknown(self._tree, plan)
         self._translation: Translation | None = None
         with suppress(TooManyTokens):
@@ -165,6 +166,29 @@ class Judge:
         except Disagreement as error:
             return str(error)
         return ""
+
+
+def _merge(steps: list[Any], plan: Plan) -> None:
+    """Write what decorators say of steps into the tree, which is all that the reference reads."""
+    for tree in steps:
+        step = plan.steps[plan.step_by_id[tree["id"]]]
+        for inner in (tree, *tree.get("branches", ())):
+            _merge(inner.get("steps", []), plan)
+        if step.activity is None:
+            continue
+        retry = step.retry
+        tree["retry"] = {
+            "max_attempts": retry.max_attempts,
+            "initial": f"{retry.initial_ms}ms",
+            "factor": retry.factor,
+            "max": f"{retry.max_ms}ms",
+            "on": retry.on,
+            "never_on": retry.never_on,
+        }
+        tree["effects"] = step.activity.effects
+        tree["grace"] = f"{step.grace_ms}ms"
+        if step.timeout_ms is not None:
+            tree["timeout"] = f"{step.timeout_ms}ms"
 
 
 def _jittered(plan: Plan, event: ExecutionEvent) -> bool:

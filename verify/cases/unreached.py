@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from heliostat.engine.plan.plan import Plan
+from heliostat.engine.authoring.model import Definition
+from heliostat.engine.expressions import Expression
+from heliostat.engine.plan.plan import Plan, StepPlan
+from heliostat.verify.budget import Budget
 from heliostat.verify.cases.goals import Goal
 from heliostat.verify.cases.search import Search
+from heliostat.verify.data.guards import conditional, guards
+from heliostat.verify.data.places import Places
+from heliostat.verify.data.solver import Solver, load
 from heliostat.verify.properties.soundness import verify
 
 STATES_MAX: Final = 2_000
 """Markings that are looked at for dead steps: `heliostat verify` looks further."""
+
+SOLVER_MS_MAX: Final = 5_000
+"""For all questions about conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +35,7 @@ class Unreached:
 
 
 def unreached(
-    search: Search,
-    reached: Collection[Goal],
-    *,
-    time_max_ms: float | None = None,
-    now_ms: Callable[[], float] | None = None,
+    search: Search, definition: Definition, reached: Collection[Goal]
 ) -> tuple[Unreached, ...]:
     """What is left of a search, with reasons."""
     left = [goal for goal in search.observer.goals if goal not in reached]
@@ -37,14 +43,23 @@ def unreached(
         return ()
     visited = {id for found in search.corpus for id in found.visited}
     unseen = any(goal.step and goal.step not in visited for goal in left)
-    dead = _dead(search.plan, time_max_ms, now_ms) if unseen else frozenset[str]()
-    return tuple(_unreached(search, goal, dead, visited) for goal in left)
+    proofs = _Proofs(
+        dead=_dead(search.plan) if unseen else frozenset(),
+        never=_never(definition, search.plan) if _conditional(search.plan, left) else {},
+    )
+    return tuple(_unreached(search, goal, proofs, visited) for goal in left)
 
 
-def _unreached(
-    search: Search, goal: Goal, dead: frozenset[str], visited: Collection[str]
-) -> Unreached:
-    plan = search.plan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proofs:
+    """What no execution does."""
+
+    dead: frozenset[str]  # steps that no run comes to
+    never: Mapping[int | str, str]  # edges, and steps whose `when` is, that can never be taken
+
+
+def _unreached(search: Search, goal: Goal, proofs: _Proofs, visited: Collection[str]) -> Unreached:
+    plan, dead = search.plan, proofs.dead
     if goal.step in dead:
         return Unreached(goal, f"no run comes to {goal.step}: it is a dead step", proved=True)
     if goal.kind == "way":
@@ -52,14 +67,10 @@ def _unreached(
         target = plan.steps[edge.target].id if edge.target >= 0 else ""
         if target in dead:
             return Unreached(goal, f"no run comes to {target}: it is a dead step", proved=True)
-        routes = plan.steps[edge.source].routes
-        if edge.when is not None and edge.when.constant:
-            return Unreached(goal, f"its condition is constant: {edge.when.source}", proved=True)
-        before = routes[: routes.index(edge)] if edge in routes else ()
-        certain = next((one for one in before if one.when and one.when.constant), None)
-        if certain is not None and certain.when is not None:
-            why = f"a condition before it is constant: {certain.when.source}"
-            return Unreached(goal, why, proved=True)
+        if edge.number in proofs.never:
+            return Unreached(goal, proofs.never[edge.number], proved=True)
+    if goal.kind == "step" and goal.step in proofs.never:
+        return Unreached(goal, proofs.never[goal.step], proved=True)
     tried = search.tried.get(goal, 0)
     if search.bound:
         return Unreached(goal, f"the search ended at {search.bound}", proved=False)
@@ -74,11 +85,36 @@ def _unreached(
     return Unreached(goal, f"none of {tried} worlds tried comes there{condition}", proved=False)
 
 
-def _dead(
-    plan: Plan, time_max_ms: float | None, now_ms: Callable[[], float] | None
-) -> frozenset[str]:
+def _dead(plan: Plan) -> frozenset[str]:
     """The steps that no run of the net comes to."""
-    whole = None if time_max_ms is None else int(time_max_ms)
-    report = verify(plan, states_max=STATES_MAX, time_max_ms=whole, now_ms=now_ms)
-    verdict = report.about("dead steps")
+    verdict = verify(plan, states_max=STATES_MAX).about("dead steps")
     return frozenset(verdict.steps) if verdict.outcome == "fails" else frozenset()
+
+
+def _conditional(plan: Plan, goals: Iterable[Goal]) -> bool:
+    """Whether some of these hang on a condition, and hence a solver may know of them."""
+    return any(
+        goal.kind in ("way", "step") and goal.step and conditional(_step(plan, goal))
+        for goal in goals
+    )
+
+
+def _step(plan: Plan, goal: Goal) -> StepPlan:
+    return plan.steps[plan.step_by_id[goal.step]]
+
+
+def _never(definition: Definition, plan: Plan) -> dict[int | str, str]:
+    """Conditions that can never hold, whatever the data: found by the solver."""
+    load()
+    budget = Budget(SOLVER_MS_MAX, lambda: time.monotonic() * 1_000)
+    found: dict[int | str, str] = {}
+    for each in guards(Places(definition, plan), Solver(budget=budget)):
+        if each.finding == "never":
+            found[each.step.id] = f"its `when` can never hold: {_source(each.step.when)}"
+        elif each.finding == "dead" and each.edge is not None:
+            found[each.edge.number] = f"its condition can never hold: {_source(each.edge.when)}"
+    return found
+
+
+def _source(condition: Expression | None) -> str:
+    return "" if condition is None else condition.source
