@@ -22,7 +22,11 @@ from heliostat.engine.properties.atoms import FALSE, TRUE, Atom
 
 ATOMS_MAX: Final = 6
 STATES_MAX: Final = 300
-"""Of a table, and of the automaton behind it; a formula that needs more is not watched."""
+"""Of a table; a formula that needs more is not watched."""
+
+WAYS_MAX: Final = 32
+EDGES_MAX: Final = 8_000
+"""Of the automaton, from a state by one letter, and in all: 0.1 s of CPU where a plan is made."""
 
 _Set: TypeAlias = frozenset[ltl.Formula]
 _Node: TypeAlias = tuple[_Set, int]
@@ -125,6 +129,8 @@ class _Builder:
         for each in asked:
             ways = self._of(each, letter)
             found = {(one[0] | way[0], one[1] | way[1]) for one in found for way in ways}
+            if len(found) > WAYS_MAX:
+                raise TooLarge(f"more than {WAYS_MAX} ways on from one state")
         least = {
             way
             for way in found
@@ -169,13 +175,15 @@ class _Builder:
         """The nodes from which some word is accepted."""
         edges: dict[_Node, list[tuple[_Node, frozenset[ltl.Formula]]]] = {}
         todo: list[_Node] = [(first, 0)]
+        count = 0
         while todo:
             node = todo.pop()
             if node in edges:
                 continue
             edges[node] = list(dict.fromkeys(self._edges(node)))
-            if len(edges) > STATES_MAX * 8:
-                raise TooLarge(f"more than {STATES_MAX * 8} states of its automaton")
+            count += len(edges[node])
+            if count > EDGES_MAX:
+                raise TooLarge(f"more than {EDGES_MAX} edges of its automaton")
             todo += [after for after, _ in edges[node]]
         accepting = {
             node for part in _components(edges) if self._accepts(part, edges) for node in part

@@ -121,7 +121,11 @@ def test_what_lasts_is_known_to_last() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["X completed(a)", " & ".join(f"F completed(s{n})" for n in range(7))],
+    [
+        "X completed(a)",
+        " & ".join(f"G F open(s{n})" for n in range(6)),
+        " & ".join(f"F completed(s{n})" for n in range(7)),
+    ],
 )
 def test_what_has_no_table(text: str) -> None:
     with pytest.raises(TooLarge):
