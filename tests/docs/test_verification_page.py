@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.loading import load_definition, parse_definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.verify.analyses import ANALYSES, Subject, analysed
 from tests.docs.running import DOCS
@@ -38,3 +38,10 @@ def test_what_is_wrong_is_told_as_the_page_has_it(text: str) -> None:
     (wrong,) = [each for each in analysed(subject, ANALYSES) if each.outcome == "fails"]
     reason = wrong.reason.split(", after ")[0]
     assert f"{wrong.asked}  fails  {reason}\n" in PAGE
+
+
+def test_what_the_order_among_the_examples_declares_is_proved() -> None:
+    definition = load_definition(DOCS.parent / "examples" / "order" / "order.yaml")
+    subject = Subject(definition=definition, plan=compile_plan(definition))
+    found = {each.asked: each.outcome for each in analysed(subject, ["recovery"])}
+    assert found == {"paid-back": "holds", "goods-free": "holds"}
