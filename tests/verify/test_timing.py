@@ -456,6 +456,14 @@ class TestDeclared:
         (fault,) = told(written)
         assert (fault.code, fault.severity) == ("HS509", "warning")
 
+    def test_what_goes_on_after_a_deadline_is_not_known(self) -> None:
+        steps = "steps:\n" + ms("a", 30_000)
+        found = self.asked("deadline: 5m\nproperties: [{id: quick, within: 29s}]\n" + steps)
+        assert (found.outcome, [str(act) for act in found.run]) == ("fails", ["a completes"])
+        late = subject("deadline: 20s\nproperties: [{id: quick, within: 25s}]\n" + steps)
+        _, found = analysed(late, ["time"])
+        assert found.outcome == "inconclusive"  # the grace may be used, or not
+
     def test_a_deadline_of_the_definition_bounds_it(self) -> None:
         steps = f"steps: [{{id: a, {WORK}, grace: 0s}}]"
         written = f"deadline: 5s\nproperties: [{{id: quick, within: 5s}}]\n{steps}"

@@ -51,6 +51,15 @@ def within(definition: Definition, found: Timing) -> Iterator[Verdict]:
 
 
 def _longest(found: Timing, *, retried: bool) -> _Longest:
+    """An execution on the longest way, which ends when the definition's deadline has passed."""
+    longest = _longest_way(found, retried=retried)
+    whole = limit_of(found.plan.deadline, found.plan, None)
+    if whole is None or longest.ms <= whole.least:
+        return longest
+    return replace(longest, ms=whole.least, path=())
+
+
+def _longest_way(found: Timing, *, retried: bool) -> _Longest:
     plan, width = found.plan, found.bounds.width
     durations = _at_most(plan, found.durations, retried=retried)
     critical = Network(plan, durations, width).critical()
@@ -79,14 +88,12 @@ def _verdict(
     if total.most <= limit_ms:
         reason = f"an execution takes {amount(total.most)} at most"
         return Verdict(asked=id, outcome="holds", engine=engine, reason=reason)
-    run: tuple[Act, ...] = ()
-    longer = next((each for each in longest if min(each.ms, total.most) > limit_ms), None)
+    longer = next((each for each in longest if each.ms > limit_ms), None)
     if total.least > limit_ms:
         reason = f"an execution takes {amount(total.least)} at least"
     elif longer is not None:
-        reason = f"an execution may take {amount(min(longer.ms, total.most))}{longer.how}"
+        reason = f"an execution may take {amount(longer.ms)}{longer.how}"
         engine = "longest way"
-        run = tuple(Act(step=step, act="completes") for step in longer.path)
     else:
         reason = (
             f"nothing bounds {few([*bounds.unbounded])}"
@@ -99,7 +106,7 @@ def _verdict(
         outcome="fails",
         engine=engine,
         reason=f"{reason}, and not {amount(limit_ms)}",
-        run=run,
+        run=tuple(Act(step=step, act="completes") for step in (longer.path if longer else ())),
         faults=(
             Fault(
                 code="HS523",
