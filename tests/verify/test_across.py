@@ -361,6 +361,17 @@ steps:
         steps = "steps: [{id: a, type: sub_workflow, workflow: round, when: $.input.n > 0}]\n"
         assert "32 levels deep" in verdict("starts", subject("round", steps)).reason
 
+    def test_a_failure_that_is_caught_leads_past_a_step_but_not_past_a_start(self) -> None:
+        caught = """\
+steps:
+  - {id: a, type: activity, activity: "m:f", CLAUSE next: again}
+  - {id: again, type: sub_workflow, workflow: round, on_error: [{next: mend}], next: end}
+  - {id: mend, type: decision}
+"""
+        assert codes(subject("round", caught.replace("CLAUSE", ""))) == [("HS543", "again")]
+        out = caught.replace("CLAUSE", "on_error: [{next: mend}],")
+        assert codes(subject("round", out)) == []
+
     def test_what_is_detached_has_no_depth(self) -> None:
         steps = "steps: [{id: a, type: sub_workflow, workflow: round, detached: true}]\n"
         (found,) = told(subject("round", steps))

@@ -5,7 +5,7 @@ a beginning must set off before it can end is found like the productive symbols 
 *ending* if some run of it comes to an end by steps alone that set off nothing, or what is ending
 already. Those that are left, and set off one another in a circle, do so for ever. A `foreach` may
 have nothing to run over, a handler's `where` may refuse, and a failure that is caught leads on:
-each is a way out.
+each is a way out. That a sub-workflow failed is none, for it has been started.
 """
 
 from __future__ import annotations
