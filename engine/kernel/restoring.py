@@ -8,12 +8,14 @@ What had completed stays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.beginning import begin, open_task
 from heliostat.engine.kernel.closing import drop_inner, let_go
 from heliostat.engine.kernel.names import wait_key
 from heliostat.engine.kernel.state import (
+    ITEM_STATUS,
     ROOT,
     ExecutionState,
     Fallen,
@@ -23,7 +25,9 @@ from heliostat.engine.kernel.state import (
 )
 from heliostat.engine.kernel.visits import is_item, refresh_status, set_due, tallied
 from heliostat.engine.kernel.withdrawing import inner_scopes
-from heliostat.engine.plan.plan import Plan, StepPlan
+from heliostat.engine.plan.plan import Plan, StepNumber, StepPlan
+
+_CANCELED: Final = ITEM_STATUS.index("Canceled") + 1
 
 
 def fallen_visits(state: ExecutionState) -> Iterator[tuple[Address, Fallen]]:
@@ -35,6 +39,20 @@ def fallen_visits(state: ExecutionState) -> Iterator[tuple[Address, Fallen]]:
             visit = fallen.visit
             yield Address(scope.number, visit.step, visit.visit, visit.attempt), fallen
             waiting += inner_scopes(state, visit)
+
+
+def half_ended(state: ExecutionState) -> StepNumber | None:
+    """A step that would be put back without some of its items or branches: it had withdrawn them
+    for good, and the others not yet, when the execution failed."""
+    for at, fallen in fallen_visits(state):
+        items = fallen.visit.items
+        if items is None:
+            continue
+        for index in range(items.next_index):
+            gone = items.first_scope + index not in state.scopes
+            if gone and items.statuses[index] == _CANCELED:
+                return at.step
+    return None
 
 
 def restore(plan: Plan, state: ExecutionState, deadlines: Mapping[Address, int]) -> None:

@@ -22,7 +22,7 @@ from heliostat.engine.kernel.events import (
     MetadataChanged,
 )
 from heliostat.engine.kernel.looking import close_scope
-from heliostat.engine.kernel.restoring import fallen_visits
+from heliostat.engine.kernel.restoring import fallen_visits, half_ended
 from heliostat.engine.kernel.state import ROOT
 from heliostat.engine.kernel.stimuli import (
     Cancel,
@@ -85,6 +85,16 @@ def on_retry(turn: Turn, stimulus: Retry) -> None:
             "CONFLICT", f"the execution is {state.status}; only a Failed one can be retried"
         )
         return
+    ending = None if stimulus.from_step is not None else half_ended(state)
+    if ending is not None:
+        turn.refuse(
+            "CONFLICT",
+            f"step {plan.steps[ending].id!r} was ending the items or branches that it needed no "
+            f"more when the execution failed, and cannot be put back; retry from a step of the "
+            f"root scope",
+            "from",
+        )
+        return
     root = state.scopes[ROOT]
     context = ScopeContext(plan, state, root, now_ms).seeded(None, "deadline")
     step: StepPlan | None = None
@@ -115,7 +125,8 @@ def on_retry(turn: Turn, stimulus: Retry) -> None:
         )
     )
     for scope in sorted(state.scopes.values(), key=lambda scope: -scope.number):
-        turn.look_at(scope)
+        # What failed and is not run again may leave others without their needs.
+        turn.look_at(scope, out_of_reach=True)
 
 
 def _root_step(turn: Turn, step_id: str) -> StepPlan | None:
