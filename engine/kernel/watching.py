@@ -31,6 +31,19 @@ from heliostat.engine.plan.plan import Plan
 _PEOPLE_MAX: Final = 1_000
 """Completions that are remembered of one property; of later ones only that they differ is seen."""
 
+_READ: Final = frozenset(
+    (
+        ExecutionStarted,
+        StepCompleted,
+        StepSkipped,
+        StepFailed,
+        ExecutionCompleted,
+        ExecutionFailed,
+        ExecutionRetried,
+    )
+)
+"""What changes the atoms that do not ask what is open."""
+
 _ENDS: Final[dict[type[Any], str]] = {ExecutionCompleted: "done", ExecutionFailed: "failed"}
 
 
@@ -65,9 +78,9 @@ def watch(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> None:
     for monitor in plan.monitors:
         if watched.digests.get(monitor.id) != monitor.digest or monitor.id in watched.told:
             continue
-        if monitor.table is not None:
+        if monitor.table is not None and (monitor.looks or kind in _READ):
             _read(plan, state, watched, monitor, ends=kind in _ENDS)
-        elif isinstance(event, StepCompleted):
+        elif monitor.people and isinstance(event, StepCompleted):
             _note_person(state, watched, monitor, event)
 
 
@@ -83,7 +96,7 @@ def _facts(plan: Plan, state: ExecutionState, event: ExecutionEvent) -> Iterator
         steps += [("skipped", number) for number in event.skipped]
     named = plan.watched_facts
     yield from (fact for verb, number in steps if (fact := f"{verb}:{number}") in named)
-    if name == "failed":
+    if name == "failed" and "error_occurred:" in named:
         yield "error_occurred:"
 
 
@@ -100,9 +113,13 @@ def _read(
     table = monitor.table
     assert table is not None
     letter = 0
-    for number, atom in enumerate(table.atoms):
-        if _holds(plan, state, watched, atom.name, monitor.steps[number]):
-            letter |= 1 << number
+    for number, fact in enumerate(monitor.facts):
+        if fact is not None:
+            holds = fact in watched.happened
+        else:
+            name, step = table.atoms[number].name, monitor.steps[number]
+            holds = _is_open(plan, state, step) if name == "open" else _stands(watched, name)
+        letter |= holds << number
     after = table.next[watched.states[monitor.id]][letter]
     if after == BROKEN:
         watched.broken.setdefault(monitor.id, state.seq)
@@ -113,19 +130,18 @@ def _read(
         watched.at_end.append(monitor.id)
 
 
-def _holds(
-    plan: Plan, state: ExecutionState, watched: Watched, name: str, step: int | None
-) -> bool:
-    if name == "open":
-        assert step is not None
-        return any(
-            visited == step
-            for scope in state.scopes.values()
-            if scope.plan_scope == plan.steps[step].scope
-            for visited, _ in scope.active
-        )
-    if step is not None or name == "error_occurred":
-        return f"{name}:{'' if step is None else step}" in watched.happened
+def _is_open(plan: Plan, state: ExecutionState, step: int | None) -> bool:
+    assert step is not None
+    return any(
+        visited == step
+        for scope in state.scopes.values()
+        if scope.plan_scope == plan.steps[step].scope
+        for visited, _ in scope.active
+    )
+
+
+def _stands(watched: Watched, name: str) -> bool:
+    """How the execution as a whole stands."""
     if name == "ended":
         return bool(watched.ended)
     return watched.ended == name or (name == "failed" and watched.ended == "stuck")

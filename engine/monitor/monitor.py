@@ -17,6 +17,10 @@ class Monitor:
     table: Table | None = None
     steps: tuple[int | None, ...] = ()
     """Of each of the table's atoms."""
+    facts: tuple[str | None, ...] = ()
+    """Of each of them, what has happened where it is true; None: it is asked of the state."""
+    looks: bool = False
+    """It asks what is open, which any event may change."""
     people: tuple[int, ...] = ()
     """Steps to be completed by different people."""
     apart: bool = False

@@ -167,11 +167,7 @@ class _Compiler:
             step_by_id=step_by_id,
             monitors=monitors,
             watched_facts=frozenset(
-                f"{atom.name}:{step}"
-                for each in monitors
-                if each.table is not None
-                for atom, step in zip(each.table.atoms, each.steps, strict=True)
-                if step is not None
+                fact for each in monitors for fact in each.facts if fact is not None
             ),
         )
 

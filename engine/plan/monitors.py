@@ -62,8 +62,20 @@ def _monitors(
             continue
         steps = tuple(None if a.step is None else step_by_id[a.step] for a in table.atoms)
         names = [atom.name for atom in table.atoms]
-        digest = _digest(str(formula), zip(names, steps, strict=True))
-        yield Monitor(id=each.id, digest=digest, table=table, steps=steps)
+        yield Monitor(
+            id=each.id,
+            digest=_digest(str(formula), zip(names, steps, strict=True)),
+            table=table,
+            steps=steps,
+            facts=tuple(map(_fact, names, steps)),
+            looks="open" in names,
+        )
+
+
+def _fact(name: str, step: int | None) -> str | None:
+    if name == "error_occurred":
+        return f"{name}:"
+    return f"{name}:{step}" if step is not None and name in LASTING else None
 
 
 def _digest(said: str, numbers: Iterable[object]) -> str:

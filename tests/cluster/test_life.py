@@ -75,6 +75,7 @@ def test_run_where_nothing_is_up_brings_its_own(place: Shared) -> None:
     status = place.here("status", "--format", "json").json
     assert (status["up"], status["executions"]) == (False, {"Completed": 1})
     assert place.here("workflow", "result", "own").json["said"] == "HI"
+    assert place.here("workflow", "check", "own").out.endswith(" events, a run of its definition\n")
 
 
 EMBEDDED = """\
