@@ -24,6 +24,8 @@ from heliostat.verify.reports.words import markdown, text
 from tests.simulation.choices import Seeded
 from tests.simulation.definitions import Limits, parsed, random_definition
 
+EXAMPLES: Final = sorted((Path(__file__).parents[2] / "examples").glob("*/*.yaml"))
+
 SHOP: Final = """\
 id: shop
 version: "1"
@@ -122,6 +124,20 @@ def test_the_examples_of_the_documentation_hold(page: str) -> None:
     assert examples
     for example in examples:
         assert {each.outcome for each in answered(example).values()} == {"holds"}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=[file.stem for file in EXAMPLES])
+def test_what_examples_declare_holds(file: Path) -> None:
+    assert {each.outcome for each in answered(file.read_text()).values()} <= {"holds"}
+
+
+def test_a_run_ends_with_what_breaks_the_formula() -> None:
+    order = next(file.read_text() for file in EXAMPLES if file.stem == "order")
+    broken = order.replace(
+        "completed(ship) & completed(refund)", "completed(charge) & failed(ship)"
+    )
+    run = answered(broken)["not-both"].run
+    assert [str(each) for each in run[-2:]] == ["charge completes", "ship fails"]
 
 
 def test_a_property_is_part_of_the_version() -> None:

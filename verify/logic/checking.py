@@ -246,6 +246,9 @@ def _in_full(
     projection = states.projection
     assert projection is not None
     run = [*projection.before, *states.spelled(-1, ENDS), *_spelled(states, lasso.prefix)]
+    if lasso.decided and lasso.prefix:  # by what happens last, not by what follows on it unseen
+        unseen = len(_spelled(states, lasso.prefix[-1:])) - 1
+        run = run[: len(run) - max(unseen, 0)]
     loop = _spelled(states, lasso.loop)
     marking, happened = net.initial, states.states[lasso.entry[0]][1]
     for fired in run:
