@@ -292,7 +292,10 @@ def _proved(
     from heliostat.verify.reports.diagnostics import diagnostics
 
     definition, plan = subject.definition, subject.plan
-    deciding = _analyses_of(definition, asked.declared) - asked.analyses
+    ids = asked.declared
+    if "properties" in asked.analyses:  # those of every kind, whichever analysis decides them
+        ids |= {each.id for each in definition.properties}
+    deciding = _analyses_of(definition, ids) - asked.analyses
     parts = bool(asked.names) + bool(asked.analyses | deciding) + len(asked.formulas)
     try:
         formulas = [
@@ -306,8 +309,9 @@ def _proved(
         part = _bounds(budget, 2 if asked.analyses | deciding else 1)
         report = verify(plan, definition=definition, **part)
     verdicts = [each for each in report.verdicts if each.asked in asked.names]
+    bounded = replace(subject, **_bounds(budget, 2 if asked.analyses else 1))
+    declared = [each for each in analysed(bounded, deciding) if each.asked in ids]
     bounded = replace(subject, **_bounds(budget, 1))
-    declared = [each for each in analysed(bounded, deciding) if each.asked in asked.declared]
     found = [*verdicts, *analysed(bounded, asked.analyses), *declared, *formulas]
     told = diagnostics(definition, found)
     story = _replayed(definition, report, found) if replay else None

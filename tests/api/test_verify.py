@@ -142,6 +142,10 @@ def test_declared_properties(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert code == 1
     assert "declared.yaml:5:24 error[HS551]" in out
     assert "`shipped` does not hold: `AF completed(ship)`, after `pay` fails" in out
+    (here / "timed.yaml").write_text(DECLARED.replace("ctl: AF completed(ship)", "within: 1s"))
+    code, out, _ = ran(capsys, "verify", "timed.yaml", "-p", "properties")
+    assert code != 0
+    assert ("settled" in out, "shipped" in out, "deadlock" in out) == (True, True, False)
     code, out, _ = ran(capsys, "verify", "declared.yaml")
     assert (code, "settled" in out, "deadlock" in out) == (1, True, True)
     code, _, err = ran(capsys, "verify", "declared.yaml", "-p", "shiped")
