@@ -443,6 +443,11 @@ class TestDeclared:
         assert "may take 7.1s, where attempts fail and are tried again" in fault.message
 
     def test_what_is_withdrawn_is_not_waited_for(self) -> None:
+        after = WITHDRAWN.replace(
+            "id: fork, type: decision,", "id: fork, type: timer, duration: 2s,"
+        )
+        found = self.asked("properties: [{id: quick, within: 1s}]\n" + after)
+        assert found.reason == "an execution takes 2.7s at least, and not 1s"
         assert self.asked("properties: [{id: quick, within: 600ms}]\n" + WITHDRAWN).exact
         found = self.asked("properties: [{id: quick, within: 1s}]\n" + WITHDRAWN)
         assert found.outcome == "inconclusive"

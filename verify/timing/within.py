@@ -46,8 +46,17 @@ def within(definition: Definition, found: Timing) -> Iterator[Verdict]:
         if longest is None:
             longest = [_longest(found, retried=False), _longest(found, retried=True)]
         limit, field = parse_duration(declared.within), ("properties", index, "within")
-        verdict = _verdict(declared.id, limit, field, found.bounds, longest)
+        verdict = _verdict(declared.id, limit, field, found.bounds, _least(found), longest)
         yield replace(verdict, rests_on=ground)
+
+
+def _least(found: Timing) -> float:
+    """What every execution takes that does not fail before; one whose deadline passes ends then."""
+    least = found.bounds.total.least
+    if found.plan.deadline is None:
+        return least
+    whole = limit_of(found.plan.deadline, found.plan, None)
+    return 0 if whole is None else min(least, whole.least)
 
 
 def _longest(found: Timing, *, retried: bool) -> _Longest:
@@ -82,6 +91,7 @@ def _verdict(
     limit_ms: int,
     field: tuple[str | int, ...],
     bounds: Bounds,
+    least_ms: float,
     longest: Sequence[_Longest],
 ) -> Verdict:
     total, engine = bounds.total, "bounds of scopes"
@@ -89,8 +99,8 @@ def _verdict(
         reason = f"an execution takes {amount(total.most)} at most"
         return Verdict(asked=id, outcome="holds", engine=engine, reason=reason)
     longer = next((each for each in longest if each.ms > limit_ms), None)
-    if total.least > limit_ms:
-        reason = f"an execution takes {amount(total.least)} at least"
+    if least_ms > limit_ms:
+        reason = f"an execution takes {amount(least_ms)} at least"
     elif longer is not None:
         reason = f"an execution may take {amount(longer.ms)}{longer.how}"
         engine = "longest way"
