@@ -338,10 +338,18 @@ class TestWhatQueuesDo:
 
     def test_as_many_items_as_there_are_permits_leave_none_for_what_is_inside(self) -> None:
         definition = parse_definition(ITEMS)
-        verdict = verify(compile_plan(definition)).about("deadlock")
-        assert (verdict.outcome, verdict.steps) == ("fails", ())
+        verdict = verify(compile_plan(definition), definition=definition).about("deadlock")
+        assert (verdict.outcome, verdict.exact) == ("fails", True)
+        assert diagnostics(definition, [verdict])[0].severity == "error"
         assert [str(each) for each in verdict.run].count("each takes a") == 3
         assert simulate(definition).status == "Waiting"
+
+    def test_of_a_list_that_is_given_it_is_a_warning(self) -> None:
+        definition = parse_definition(ITEMS.replace("range(0, 3)", "$.input.items"))
+        verdict = verify(compile_plan(definition), definition=definition).about("deadlock")
+        assert verdict.outcome == "fails"
+        assert {each.kind for each in verdict.rests_on} == {"foreach", "order"}
+        assert diagnostics(definition, [verdict])[0].severity == "warning"
 
     def test_fewer_items_side_by_side_leave_one(self) -> None:
         definition = parse_definition(ITEMS.replace("each\n", "each\n    concurrency: 2\n"))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from heliostat.engine.authoring.model import Definition
+from heliostat.engine.errors import InputError
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.certificates.certificates import HeldUp
 from heliostat.verify.nets.net import Net
@@ -34,6 +35,9 @@ AT_ONCE: Final = Abstraction(
     text="what begins at one moment asks for permits in any order, and not as it is written",
 )
 """How long anything takes is free, but not who comes first of those that one decision starts."""
+
+TURNS_MAX: Final = 2_000
+"""Of an execution that is simulated to see whether it gets stuck."""
 
 
 def with_waiting(
@@ -72,15 +76,19 @@ def _looked_through(
     if not isinstance(order, Tangled):
         return verdict
     had = set[tuple[int, ...]]()  # runs on which the simulator gets stuck
+    plainly = definition is not None and _gets_stuck_plainly(plan)
 
     def seen_by(stuck: Stuck) -> bool:
         if definition is not None and _gets_stuck(definition, stuck):
             had.add(stuck.run)
-        return definition is None or stuck.run in had
+        return definition is None or plainly or stuck.run in had
 
     found = explore_waiting(plan, order, seen_by=seen_by, time_max_ms=time_max_ms, now_ms=now_ms)
     if isinstance(found, Stuck):
-        return _fails(found, exact=found.run in had)
+        grounds = found.translation.abstractions
+        return _fails(
+            found, rests_on=() if plainly else grounds if found.run in had else (*grounds, AT_ONCE)
+        )
     if isinstance(found, str):
         names = ", ".join(sorted(order.semaphores))
         return Verdict(
@@ -93,11 +101,8 @@ def _looked_through(
     return replace(verdict, reason=f"{verdict.reason}{count}")
 
 
-def _fails(found: Stuck, *, exact: bool) -> Verdict:
+def _fails(found: Stuck, *, rests_on: tuple[Abstraction, ...]) -> Verdict:
     net = found.translation.net
-    rests_on = found.translation.abstractions
-    if not exact:
-        rests_on = (*rests_on, AT_ONCE)
     steps = tuple(dict.fromkeys(waiter.step for waiter in found.waiters))
     run = (*_acts(net, found.run), *_arrivals(found.waiters))
     description = (
@@ -131,6 +136,19 @@ def _gets_stuck(definition: Definition, stuck: Stuck) -> bool:
         return replay(definition, stuck.translation.net, stuck.run).stuck
     except Unreplayable:
         return False
+
+
+def _gets_stuck_plainly(plan: Plan) -> bool:
+    """Whether an execution does in which no input is given and every attempt completes."""
+    from heliostat.engine.simulator import SimulationFailure, simulate
+
+    try:
+        result = simulate(plan, turns_max=TURNS_MAX)
+    except (InputError, SimulationFailure):  # it needs an input, or has a fault that others tell
+        return False
+    scopes = result.state.scopes.values()
+    phases = {visit.phase for scope in scopes for visit in scope.active.values()}
+    return not result.ended and "queued" in phases and phases <= {"queued", "body", "items"}
 
 
 def _deadlock(
