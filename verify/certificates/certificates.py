@@ -124,6 +124,27 @@ class GivenBack:
     weights: tuple[tuple[int, tuple[int, ...]], ...]  # the resource's place; by place
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """Runs in which each of the steps is visited, as a tree: each node names the one before it, or
+    -1, and the net transition that happens."""
+
+    net: str
+    steps: tuple[str, ...]
+    tree: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unvisited:
+    """That none of the steps is ever visited: a siphon that is empty from the start holds all of
+    their places, or there are all markings that can be reached."""
+
+    net: str
+    steps: tuple[str, ...]
+    siphon: tuple[int, ...]
+    markings: tuple[bytes, ...]
+
+
 Certificate: TypeAlias = (
     DeadRun
     | Explored
@@ -136,4 +157,6 @@ Certificate: TypeAlias = (
     | Pump
     | HeldUp
     | GivenBack
+    | Visited
+    | Unvisited
 )

@@ -19,6 +19,8 @@ from heliostat.verify.certificates.certificates import (
     Pump,
     Reduced,
     Trapped,
+    Unvisited,
+    Visited,
     Weighted,
 )
 from heliostat.verify.certificates.shrinking import Shrinking, swallows
@@ -63,6 +65,10 @@ def check(net: Net, certificate: Certificate) -> None:
         case GivenBack():
             for place, weights in certificate.weights:
                 _given_back(net, place, weights)
+        case Visited():
+            _visited(net, certificate)
+        case Unvisited():
+            _unvisited(net, certificate)
 
 
 def _may(marking: bytes, each: NetTransition) -> bool:
@@ -238,6 +244,61 @@ def _pump(net: Net, certificate: Pump) -> None:
             raise Rejected(f"{each.id!r} may not be repeated with more tokens")
     if not all(a <= b for a, b in zip(before, after, strict=True)) or before == after:
         raise Rejected("the cycle leaves no more tokens than it found")
+
+
+def _steps_of(net: Net, marking: bytes, happened: NetTransition | None = None) -> set[str | None]:
+    """The steps that are visited in a marking, or by what led there."""
+    found = {
+        place.step
+        for count, place in zip(marking, net.places, strict=True)
+        if count and place.id.startswith(("step_", "ready_"))
+    }
+    return found if happened is None or not happened.act else found | {happened.step}
+
+
+def _visited(net: Net, certificate: Visited) -> None:
+    markings, seen = list[bytes](), _steps_of(net, net.initial)
+    for at, number in certificate.tree:
+        if not (-1 <= at < len(markings) and 0 <= number < len(net.transitions)):
+            raise Rejected("the tree speaks of what there is not")
+        before = net.initial if at < 0 else markings[at]
+        if _final(net, before):
+            raise Rejected("a run goes on behind its end")
+        markings.append(_follow(net, before, (number,)))
+        seen |= _steps_of(net, markings[-1], net.transitions[number])
+    missed = [step for step in certificate.steps if step not in seen]
+    if missed:
+        raise Rejected(f"{missed[0]!r} is not visited")
+
+
+def _unvisited(net: Net, certificate: Unvisited) -> None:
+    steps, siphon = {*certificate.steps}, {*certificate.siphon}
+    acting = [
+        each
+        for each in net.transitions
+        if each.step in steps and each.act and each.ending != "failed"
+    ]
+    if not siphon:
+        _closed(net, certificate.markings, net.initial)
+        for marking in certificate.markings:
+            if _steps_of(net, marking) & steps:
+                raise Rejected("one of the steps is visited")
+            if not _final(net, marking) and any(_may(marking, each) for each in acting):
+                raise Rejected("one of the steps may do something")
+        return
+    if any(net.initial[place] for place in siphon):
+        raise Rejected("the siphon is not empty")
+    for each in net.transitions:
+        puts = {place for place, _ in each.outputs}
+        puts |= {place for _, back in each.drains for place, _ in back}
+        if puts & siphon and not siphon.intersection(place for place, _ in each.inputs):
+            raise Rejected(f"{each.id!r} puts on the siphon")
+    for number, place in enumerate(net.places):
+        visit = place.step in steps and place.id.startswith(("step_", "ready_"))
+        if visit and number not in siphon:
+            raise Rejected(f"{place.id!r} is not in the siphon")
+    if not all(siphon.intersection(place for place, _ in each.inputs) for each in acting):
+        raise Rejected("one of the steps may do something")
 
 
 def _explored(net: Net, certificate: Explored) -> None:

@@ -59,6 +59,11 @@ class Place:
     role: Role = "control"
     step: str | None = None  # the user's step that it belongs to
 
+    @property
+    def visit(self) -> bool:
+        """Whether a token on it is a visit of its step, be it one that waits to begin."""
+        return self.id.startswith(("step_", "ready_"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetTransition:

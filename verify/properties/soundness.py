@@ -43,6 +43,7 @@ from heliostat.verify.properties.verdict import Outcome, Property, Report, Verdi
 from heliostat.verify.reading.models import Alarm, Model
 from heliostat.verify.resources.deadlock import with_waiting
 from heliostat.verify.space.explore import Graph, Inconclusive, explore
+from heliostat.verify.space.visiting import unvisited, visits
 from heliostat.verify.structure.reductions import Reduction, reduce, unreduced
 
 FINE_STATES_MAX: Final = 1_000
@@ -426,19 +427,29 @@ def _dead_steps(space: Space, steps: tuple[str, ...], states_max: int) -> Verdic
     if idle & {*missed()} or (unsure and missed()):  # whether these ever happen was not looked at
         graph = space.explore(net, reduce=not unsure, states_max=states_max)
         visited |= _visited(net, {number for edges in graph.edges for number, _ in edges})
+    shown = None
+    if missed():  # stubborn sets leave out what a withdrawal makes no difference to
+        visited |= {*visits(net, missed(), space.budget).steps}
+    if missed():
+        shown = unvisited(net, missed(), space.budget)
+        visited |= {*missed()} - {*(missed() if shown is None else shown.steps)}
     if not missed():
+        told = tuple(step for step in steps if step in known)
+        runs = visits(net, told, space.budget)
         return Verdict(
             asked="dead steps",
             outcome="holds",
             engine=space.engine,
             reason="every step is visited in some run",
             rests_on=space.rests_on,
+            certificate=runs if len(runs.steps) == len(told) else None,
         )
-    if graph.stopped is not None:
+    if shown is None and graph.stopped is not None:
         return _inconclusive("dead steps", _reached(graph.stopped))
     if space.overflown is not None:
         return replace(_inconclusive("dead steps", space.overflown), steps=missed())
-    if min(space.ends) < 0 and not unsure:
+    drains = any(each.drains for each in net.transitions)
+    if shown is None and (drains or (min(space.ends) < 0 and not unsure)):
         return replace(_inconclusive("dead steps", _NOT_ALL), steps=missed())
     return Verdict(
         asked="dead steps",
@@ -447,6 +458,7 @@ def _dead_steps(space: Space, steps: tuple[str, ...], states_max: int) -> Verdic
         reason=f"no run ever comes to {', '.join(missed())}",
         rests_on=space.rests_on,
         steps=missed(),
+        certificate=shown,
     )
 
 
@@ -492,7 +504,7 @@ def _visited(net: Net, happened: set[int]) -> set[str | None]:
     for number in happened:
         each = net.transitions[number]
         places.update(place for place, _ in (*each.inputs, *each.outputs))
-    found = {net.places[n].step for n in places if net.places[n].id.startswith(("step_", "ready_"))}
+    found = {net.places[n].step for n in places if net.places[n].visit}
     acting = (net.transitions[n] for n in happened)
     return found | {each.step for each in acting if each.act}
 
