@@ -152,9 +152,7 @@ class _Data:
         for provided in (True, False):
             for number, fired in ways[:WALKS_MAX]:
                 run = (*explored.run_to(number), fired)
-                walked = walk(
-                    self._places, self._net, run, Solver(budget=self._budget), provided=provided
-                )
+                walked = walk(self._places, self._net, run, self._solver, provided=provided)
                 if walked.answer == "taken":
                     return _no_way(
                         step,
@@ -166,6 +164,10 @@ class _Data:
         if found.finding == "unknown":
             return _unknown(step)
         return _no_way(step, found.case, found.witness, provided=found.finding == "gap", sure=False)
+
+    @cached_property
+    def _solver(self) -> Solver:
+        return Solver(budget=self._budget)
 
     @cached_property
     def _net(self) -> Net:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from heliostat.engine.authoring.scopes import Scope, scopes_of
-from heliostat.engine.plan.plan import StepPlan
 from heliostat.verify.budget import Budget
 from heliostat.verify.data.consistent import Consistent, Fact, written_fact
 from heliostat.verify.data.happening import place_of
@@ -68,25 +67,36 @@ def _scopes(uses: Uses) -> dict[int, Scope]:
 
 def _may_be_first(uses: Uses, scopes: Mapping[int, Scope], read: Read) -> bool:
     """Whether a way may lead to a read without what it reads, by the graph of the scope."""
-    if read.location[0] != "steps" or read.step is None:
-        return True
     plan = uses.places.plan
-    source, scope = plan.steps[read.location[1]], scopes.get(plan.steps[read.location[1]].scope)
-    reader: StepPlan | None = read.step
-    while reader is not None and reader.scope != source.scope:
+    if read.location[0] == "steps":
+        number, sources = plan.steps[read.location[1]].scope, [plan.steps[read.location[1]]]
+    else:
+        number = read.location[1]
+        writes = [each for each in uses.writes if each.location == read.location]
+        sources = [each.step for each in writes if each.step.scope == number]
+    scope, reader = scopes.get(number), read.step
+    while reader is not None and reader.scope != number:
         owner = plan.scopes[reader.scope].owner
         reader = None if owner is None else plan.steps[owner]
-    if scope is None or reader is None or reader is source:
+    sources = [each for each in sources if each.when is None]
+    if scope is None or reader is None:
         return True
     if scope.notation == "dag":
-        return source.when is not None or reader.join.kind != "all" or _may_skip(uses, source.id)
-    if source.when is not None or scope.entries:
+        if read.location[0] != "steps":
+            return True
+        return not sources or reader.join.kind != "all" or _may_skip(uses, sources[0].id)
+    if scope.entries:
         return True
-    # all that can be come to without the source, or after it has failed
-    lost = [way.target for way in scope.graph.leaving[source.id] if way.kind == "on_error"]
+    # all that can be come to without one of the sources, or after one has failed
+    lost = [
+        way.target
+        for each in sources
+        for way in scope.graph.leaving[each.id]
+        if way.kind == "on_error"
+    ]
     starts = [scope.first, *(target for target in lost if target is not None)]
-    reached = scope.graph.from_any(starts, stop=frozenset({source.id}))
-    return reader.id in reached and reader.id != source.id
+    reached = scope.graph.from_any(starts, stop=frozenset(each.id for each in sources))
+    return reader.id in reached
 
 
 def _may_skip(uses: Uses, id: str) -> bool:
@@ -123,11 +133,14 @@ def unwritten(
         return all(len(states) == WALKS_MAX for states in seen.values())
 
     explored = consistent.explore(budget=budget, watch=watch)
-    found = []
+    found = list[Unwritten]()
+    solver = Solver(budget=budget)
     for read, states in seen.items():
+        if budget.over:
+            return found, explored.stopped or f"more than {budget.time_max_ms} ms"
         for number in states:
             run = explored.run_to(number)
-            walked = walk(uses.places, net, run, Solver(budget=budget), provided=True)
+            walked = walk(uses.places, net, run, solver, provided=True, means=consistent.happenings)
             if walked.answer == "taken":
                 found.append(Unwritten(read=read, run=acts(net, run), case=walked.words))
                 break

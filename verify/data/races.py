@@ -9,9 +9,10 @@ constant, or that only add to a number, for assignments are made one after the o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from heliostat.engine.expressions.ast import Arithmetic, Path
 from heliostat.engine.plan.plan import StepPlan
@@ -26,6 +27,9 @@ from heliostat.verify.data.walking import walk
 from heliostat.verify.nets.net import Marking, Net
 from heliostat.verify.properties.deadlock import acts
 from heliostat.verify.properties.verdict import Act
+
+TOLD_MAX: Final = 5
+"""Pairs that are told of one variable."""
 
 Kind = Literal["writes", "reads at its end", "reads at its beginning"]
 
@@ -168,15 +172,21 @@ def races(
         return all(len(states) == WALKS_MAX for states in seen.values())
 
     explored = consistent.explore(budget=budget, watch=watch)
-    found = []
+    found, told, stopped = list[Race](), Counter[Location](), explored.stopped
+    solver = Solver(budget=budget)
     for pair, states in seen.items():
+        if told[pair.location] == TOLD_MAX:
+            continue
+        if budget.over:
+            return found, stopped or f"more than {budget.time_max_ms} ms"
         for number in states:
             run = explored.run_to(number)
-            walked = walk(uses.places, net, run, Solver(budget=budget), provided=True)
+            walked = walk(uses.places, net, run, solver, provided=True, means=consistent.happenings)
             if walked.answer == "taken":
                 found.append(Race(pair=pair, run=acts(net, run), case=walked.words))
+                told[pair.location] += 1
                 break
-    return found, explored.stopped
+    return found, stopped
 
 
 def _open(net: Net) -> dict[str, list[int]]:

@@ -61,6 +61,11 @@ class Solver:
         self._labels += 1
         return f"{word}{self._labels}"
 
+    @property
+    def over(self) -> bool:
+        """Whether no time is left for questions."""
+        return self._budget.over
+
     # -- unknowns and constants
 
     def boolean(self, name: str) -> Formula:

@@ -70,20 +70,30 @@ class _Asked:
 
 
 def walk(
-    places: Places, net: Net, run: Sequence[int], solver: Solver, *, provided: bool = False
+    places: Places,
+    net: Net,
+    run: Sequence[int],
+    solver: Solver,
+    *,
+    provided: bool = False,
+    means: Sequence[Happening] | None = None,
 ) -> Walked:
     """Go along a firing sequence from the initial marking.
 
     Args:
+        means: what each net transition means, if that is at hand.
         provided: what nothing is declared of is of the kinds that conditions compare it with.
     """
-    return _Walk(places, net, solver).along(run, provided=provided)
+    known = happenings(net, places.plan) if means is None else means
+    return _Walk(places, net, solver, known).along(run, provided=provided)
 
 
 class _Walk:
-    def __init__(self, places: Places, net: Net, solver: Solver) -> None:
+    def __init__(
+        self, places: Places, net: Net, solver: Solver, means: Sequence[Happening]
+    ) -> None:
         self._places, self._net, self._solver = places, net, solver
-        self._plan, self._happenings = places.plan, happenings(net, places.plan)
+        self._plan, self._happenings = places.plan, means
         self._store = Store(places, solver, solver.label("walk"))
         self._formulas: list[Formula] = []
         self._tale: list[_Given | _Made | _Assigned | _Asked] = []
