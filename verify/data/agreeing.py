@@ -24,7 +24,6 @@ from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.deadlock import deadlock
 from heliostat.verify.properties.verdict import Deadlock, Report, Verdict
-from heliostat.verify.reports.diagnostics import told_deadlocks
 
 WALKS_MAX: Final = 20
 """Runs to dead markings that are gone along to find those that a case takes."""
@@ -102,21 +101,15 @@ class _Again:
         )
 
     def _holds_but(self, explored: Explored, other: Verdict | None) -> Verdict:
-        """It holds of the kinds that the conditions provide for; another kind is a warning."""
+        """It holds of the kinds that conditions provide for; that another gets stuck is no fault,
+        as nobody said that there is such a value."""
         found = self._holds(explored)
         rests_on = (*found.rests_on, Abstraction(kind="kinds", step=None, text=KINDS))
         if other is None:
             return replace(found, rests_on=rests_on)
-        faults = tuple(
-            replace(
-                fault,
-                message=f"{fault.message}; it is a value that no condition provides for",
-                cure="say in `input_schema` what there is, or let the conditions provide for it",
-                severity="warning",
-            )
-            for fault in told_deadlocks(other.deadlocks)
-        )
-        return replace(found, rests_on=rests_on, faults=faults, witness=other.witness)
+        case = other.deadlocks[0].case
+        reason = f"{found.reason}, of what conditions provide for; {case} does"
+        return replace(found, reason=reason, rests_on=rests_on, witness=other.witness)
 
     def _first(self) -> Verdict | None:
         """The deadlock as it was told, if a case takes its run."""

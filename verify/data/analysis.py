@@ -10,6 +10,7 @@ from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
 from heliostat.verify.analyses import Subject
 from heliostat.verify.budget import Budget, OutOfTime
+from heliostat.verify.data.agreeing import KINDS
 from heliostat.verify.data.consistent import Consistent, Explored
 from heliostat.verify.data.flow import Unwritten, dead_writes, suspicious, unwritten
 from heliostat.verify.data.guards import Guarded, conditional, guards
@@ -285,28 +286,33 @@ def _no_way(
     after = f", after {in_words(run)}" if run else ""
     for_case = f"for {case} no way on is taken" if case else "no way on is taken"
     message = f"{for_case}: none of {_conditions(step)} holds{after}"
-    ground = Abstraction(kind="data", step=step.id, text=ANYTHING)
-    cure = "add a last `{to: …}` without `when`"
-    if not provided:
-        cure += ", or declare that there is such a value, and of what kind"
+    if not provided:  # nobody said that there is such a value: told here, and no fault
+        return Verdict(
+            asked="guards",
+            outcome="holds",
+            engine="exploration, SMT" if run else "SMT",
+            reason=f"{_PROVIDED}; {message}",
+            rests_on=(Abstraction(kind="kinds", step=step.id, text=KINDS),),
+            steps=(step.id,),
+            witness=witness,
+        )
+    fault = Fault(
+        code="HS510",
+        message=message,
+        cure="add a last `{to: …}` without `when`",
+        step=step.id,
+        field=("next",),
+        severity="error" if sure else "warning",
+    )
     return Verdict(
         asked="guards",
-        outcome="fails" if provided else "holds",
+        outcome="fails",
         engine="exploration, SMT" if run else "SMT",
         reason=message,
-        rests_on=() if sure else (ground,),
+        rests_on=() if sure else (Abstraction(kind="data", step=step.id, text=ANYTHING),),
         run=run,
         steps=(step.id,),
-        faults=(
-            Fault(
-                code="HS510",
-                message=message,
-                cure=cure,
-                step=step.id,
-                field=("next",),
-                severity="error" if provided and sure else "warning",
-            ),
-        ),
+        faults=(fault,),
         witness=witness,
     )
 

@@ -167,15 +167,18 @@ class Store:
         return solver.all(*parts)
 
     def wishes(self) -> list[Formula]:
-        """What makes a case plain: numbers without a fraction, and present members."""
+        """What makes a case plain: what is looked into can be, numbers have no fraction."""
         solver = self.solver
         cells = [each for cell in self.cells().values() for each in cell.below()][:WISHES_MAX]
-        compared = [each for each in cells if each in self.notes.compared]
-        return [
+        found = [each.term.of("object") for each in cells if each.members]
+        found += [each.term.of("array") for each in cells if each.elements]
+        found += [
             solver.any(solver.no(each.term.of("number")), solver.whole(each.term.number))
-            for each in compared
-            if each.term.number is not None and not each.term.whole
+            for each in cells
+            if each in self.notes.compared and each.term.number is not None
+            if not each.term.whole
         ]
+        return [each for each in found if not isinstance(each, bool)]
 
 
 def undeclared(cell: Cell) -> bool:
