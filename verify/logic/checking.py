@@ -40,7 +40,7 @@ from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.properties.deadlock import acts
 from heliostat.verify.properties.verdict import Verdict
 
-__all__ = ["STATES_MAX", "Logic", "check_formula"]
+__all__ = ["STATES_MAX", "Logic", "check_formula", "made_once"]
 
 STATES_MAX: Final = 50_000
 """States of one formula; with more the answer is inconclusive."""
@@ -61,16 +61,22 @@ def check_formula(
     text: str,
     *,
     logic: Logic = "ctl",
+    made: Translation | str | None = None,
     states_max: int = STATES_MAX,
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
 ) -> Verdict:
     """The verdict about one formula, with a run that breaks it where one shows it.
 
+    Args:
+        made: what `made_once` answers of the plan, where several formulas are asked for.
+
     Raises:
         Misformed: it is no formula, or speaks of a step that there is not.
     """
-    subject = _Subject(plan, text, states_max, Budget(time_max_ms, now_ms))
+    budget = Budget(time_max_ms, now_ms)
+    net = made_once(plan, budget) if made is None else made
+    subject = _Subject(net, text, states_max, budget)
     if logic == "ltl":
         linear = ltl.parse(text)
         _check_steps(plan, text, ltl.mentions(text))
@@ -85,6 +91,16 @@ def check_formula(
     return subject.branching(formula)
 
 
+def made_once(plan: Plan, budget: Budget) -> Translation | str:
+    """The net of a plan that formulas are asked of, or why there is none."""
+    try:
+        return translate(plan, "proof", budget)
+    except TooManyTokens as error:
+        return str(error)
+    except OutOfTime as error:
+        return _bound(str(error))
+
+
 def _check_steps(plan: Plan, text: str, mentions: tuple[Mention, ...]) -> None:
     for each in mentions:
         if each.step not in plan.step_by_id:
@@ -92,17 +108,19 @@ def _check_steps(plan: Plan, text: str, mentions: tuple[Mention, ...]) -> None:
 
 
 class _Subject:
-    """A plan that is asked for one formula."""
+    """A net that is asked for one formula."""
 
-    def __init__(self, plan: Plan, asked: str, states_max: int, budget: Budget) -> None:
-        self._plan, self._asked = plan, asked
+    def __init__(
+        self, made: Translation | str, asked: str, states_max: int, budget: Budget
+    ) -> None:
+        self._made, self._asked = made, asked
         self._states_max, self._budget = states_max, budget
 
     def branching(self, formula: ctl.Formula) -> Verdict:
         """The verdict by labelling all states."""
-        made = self._translated()
-        if isinstance(made, Verdict):
-            return made
+        made = self._made
+        if isinstance(made, str):
+            return self._inconclusive("none", made)
         exploration = Exploration(whole(made.net), ctl.atoms(formula), budget=self._budget)
         states = exploration.explore(self._states_max)
         if (unknown := _unknown(states, made)) is not None:
@@ -128,9 +146,9 @@ class _Subject:
     def linear(self, formula: ltl.Formula, *, opposite: bool = False) -> Verdict:
         """The verdict by a search for a fair run that breaks a formula; with `opposite` the formula
         is the negation of what was asked."""
-        made = self._translated()
-        if isinstance(made, Verdict):
-            return made
+        made = self._made
+        if isinstance(made, str):
+            return self._inconclusive("none", made)
         try:
             automaton = automaton_of(ltl.Not(formula))
             projection = _projection(made, automaton, formula, self._budget)
@@ -198,14 +216,6 @@ class _Subject:
             run=acts(made.net, run),
             loop=acts(made.net, loop),
         )
-
-    def _translated(self) -> Translation | Verdict:
-        try:
-            return translate(self._plan, "proof", self._budget)
-        except TooManyTokens as error:
-            return self._inconclusive("none", str(error))
-        except OutOfTime as error:
-            return self._inconclusive("none", _bound(str(error)))
 
     def _inconclusive(self, engine: str, reason: str) -> Verdict:
         return Verdict(asked=self._asked, outcome="inconclusive", engine=engine, reason=reason)
