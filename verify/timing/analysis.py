@@ -12,14 +12,11 @@ from dataclasses import replace
 from typing import Final
 
 from heliostat.verify.analyses import Subject
-from heliostat.verify.properties.verdict import Fault, Verdict
+from heliostat.verify.properties.verdict import Fault, Section, Verdict
 from heliostat.verify.timing.deadlines import Deadline
-from heliostat.verify.timing.drawing import expected
-from heliostat.verify.timing.figures import section, totals
-from heliostat.verify.timing.slack import Network
+from heliostat.verify.timing.measured import measurements
 from heliostat.verify.timing.timing import Timing, timing
-from heliostat.verify.timing.within import measurements, within
-from heliostat.verify.timing.words import amount
+from heliostat.verify.timing.words import amount, totals
 
 LATE_RUNS: Final = 200
 """Drawn for the mean without defaults, where the definition has a deadline."""
@@ -30,7 +27,10 @@ def verdicts(subject: Subject) -> Iterator[Verdict]:
     it declares of its time."""
     found = timing(subject)
     yield _time(found)
-    yield from within(subject.definition, found)
+    if any(each.within is not None for each in subject.definition.properties):
+        from heliostat.verify.timing.within import within
+
+        yield from within(subject.definition, found)
 
 
 def _time(found: Timing) -> Verdict:
@@ -44,8 +44,16 @@ def _time(found: Timing) -> Verdict:
         rests_on=tuple(measurements(found.durations)) if never else (),
         steps=tuple(each.step for each in never if each.step is not None),
         faults=(*map(_fault, never), *late),
-        section=None if found.critical is None else section(found, found.critical),
+        section=_section(found),
     )
+
+
+def _section(found: Timing) -> Section | None:
+    if found.critical is None:
+        return None
+    from heliostat.verify.timing.figures import section
+
+    return section(found, found.critical)
 
 
 def _engine(found: Timing) -> str:
@@ -83,6 +91,9 @@ def _late(found: Timing) -> Iterator[Fault]:
     open = [each for each in found.deadlines if each.kind == "deadline" and each.met != "always"]
     if not open:
         return
+    from heliostat.verify.timing.drawing import expected
+    from heliostat.verify.timing.slack import Network
+
     known = {
         id: replace(each, expected_ms=0) if each.source == "default" else each
         for id, each in found.durations.items()

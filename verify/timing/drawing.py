@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from math import ceil, sqrt
 from random import Random
-from statistics import fmean, stdev
 from typing import Final
 
 from heliostat.engine.authoring.fields import PROBABILITY_TAG, said_probability
@@ -82,11 +81,13 @@ def expected(
     except TooLong:
         return None
     totals.sort()
+    count, mean = len(totals), sum(totals) / len(totals)
+    spread = sum((each - mean) ** 2 for each in totals)
     return Expected(
-        mean_ms=fmean(totals),
-        error_ms=stdev(totals) / sqrt(len(totals)) if len(totals) > 1 else 0.0,
-        p95_ms=totals[ceil(len(totals) * 0.95) - 1],
-        runs=len(totals),
+        mean_ms=mean,
+        error_ms=sqrt(spread / (count - 1) / count) if count > 1 else 0.0,
+        p95_ms=totals[ceil(count * 0.95) - 1],
+        runs=count,
         run_visits=drawing.run_visits,
         visits={number: total / count for number, (total, count) in drawing.taken.items() if count},
     )

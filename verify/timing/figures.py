@@ -10,7 +10,7 @@ from heliostat.verify.properties.verdict import Section
 from heliostat.verify.timing.limits import Span
 from heliostat.verify.timing.slack import Critical
 from heliostat.verify.timing.timing import Timing
-from heliostat.verify.timing.words import NAMED_MAX, amount, few
+from heliostat.verify.timing.words import NAMED_MAX, amount, few, totals
 
 NOTES: Final = (
     "At least: where nothing fails. At most: where all attempts fail as often as they may.",
@@ -35,22 +35,6 @@ def section(found: Timing, critical: Critical) -> Section:
         value=_value(found, critical),
         notes=NOTES if critical.exact else (*NOTES, INEXACT),
     )
-
-
-def totals(found: Timing) -> str:
-    """The least, what is expected, and the most, as a phrase."""
-    total = found.bounds.total
-    told = [f"at least {amount(total.least)}"]
-    if found.expected is not None:
-        told.append(f"expected {amount(found.expected.mean_ms)}")
-        if found.expected.runs > 1:
-            told[-1] += f", 95 % of runs within {amount(found.expected.p95_ms)}"
-        sources = [each.source for id, each in found.durations.items() if id in found.tags]
-        guessed = sources.count("default")
-        if guessed:
-            told[-1] += f" ({guessed} of {len(sources)} durations are defaults)"
-    told.append("at most: no bound" if total.most == inf else f"at most {amount(total.most)}")
-    return ", ".join(told)
 
 
 def _summary(found: Timing, critical: Critical) -> Iterator[str]:

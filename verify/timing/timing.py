@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import TYPE_CHECKING
 
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.analyses import Subject
 from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.deadlines import Deadline, deadlines
-from heliostat.verify.timing.drawing import Expected, delayed, expected
 from heliostat.verify.timing.durations import (
     DEFAULT_MS,
     Duration,
@@ -19,7 +19,10 @@ from heliostat.verify.timing.durations import (
     durations,
     tags_of,
 )
-from heliostat.verify.timing.slack import TRIED_VISITS_MAX, Critical, Network, tried
+
+if TYPE_CHECKING:
+    from heliostat.verify.timing.drawing import Expected
+    from heliostat.verify.timing.slack import Critical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,10 @@ def timing(subject: Subject, *, around: frozenset[str] = frozenset()) -> Timing:
     taken = durations(subject.definition, plan, subject.measured, children)
     bounds = Bounds(plan, taken, tags)
     drawn, critical = None, None
-    if subject.figures:
+    if subject.figures:  # registration needs none, and loads none
+        from heliostat.verify.timing.drawing import delayed, expected
+        from heliostat.verify.timing.slack import TRIED_VISITS_MAX, Network, tried
+
         drawn = expected(plan, taken, tags, bounds.width)
         critical = Network(plan, taken, bounds.width).critical()
         if (

@@ -15,12 +15,12 @@ from math import inf
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.expressions.time import parse_duration
 from heliostat.engine.plan.plan import Plan
-from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.verdict import Act, Fault, Verdict
 from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.drawing import expected
 from heliostat.verify.timing.durations import Duration, Measured
 from heliostat.verify.timing.limits import limit_of
+from heliostat.verify.timing.measured import measurements
 from heliostat.verify.timing.rules import pauses_ms
 from heliostat.verify.timing.slack import Network
 from heliostat.verify.timing.timing import Timing
@@ -126,17 +126,6 @@ def _verdict(
             ),
         ),
     )
-
-
-def measurements(durations: Measured) -> Iterator[Abstraction]:
-    """What verdicts rest on where steps were measured."""
-    steps = [id for id, each in durations.items() if each.source == "measured"]
-    if steps:
-        yield Abstraction(
-            kind="measured",
-            step=None,
-            text=f"what was measured of {few(steps)} stands for all that may come",
-        )
 
 
 def _at_most(plan: Plan, durations: Measured, *, retried: bool) -> Measured:
