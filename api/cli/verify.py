@@ -234,7 +234,6 @@ def _all_proved(
     def now_ms() -> float:
         return time.monotonic() * 1_000
 
-    whole = Budget(time_max_ms, now_ms)
     subjects = dict[str, Subject]()
     for file in files:
         if not file.endswith(MODELS):
@@ -247,7 +246,7 @@ def _all_proved(
                 starts_at_ms=time.time_ns() // 1_000_000,
                 **about,
             )
-    found = list[Proved]()
+    found, whole = list[Proved](), Budget(time_max_ms, now_ms)  # of proving, not of reading
     for at, file in enumerate(files):
         budget = Budget(whole.part_ms(len(files) - at), now_ms)
         if file not in subjects:

@@ -422,14 +422,14 @@ def _dead_steps(space: Space, steps: tuple[str, ...], states_max: int) -> Verdic
     def missed() -> tuple[str, ...]:
         return tuple(step for step in steps if step in known and step not in visited)
 
+    if missed():  # stubborn sets leave out what a withdrawal makes no difference to
+        visited |= {*visits(net, missed(), space.budget).steps}
     idle = {net.transitions[number].step for number in space.reduction.idle}
     unsure = min(space.ends) < 0 and space.net.plain
     if idle & {*missed()} or (unsure and missed()):  # whether these ever happen was not looked at
         graph = space.explore(net, reduce=not unsure, states_max=states_max)
         visited |= _visited(net, {number for edges in graph.edges for number, _ in edges})
     shown = None
-    if missed():  # stubborn sets leave out what a withdrawal makes no difference to
-        visited |= {*visits(net, missed(), space.budget).steps}
     if missed():
         shown = unvisited(net, missed(), space.budget)
         visited |= {*missed()} - {*(missed() if shown is None else shown.steps)}

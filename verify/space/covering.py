@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.nets.net import TOKENS_MAX, Marking, Net, TooManyTokens
-from heliostat.verify.space.explore import Inconclusive
+from heliostat.verify.space.explore import Inconclusive, kept_max
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +41,7 @@ def covering(net: Net, *, states_max: int, budget: Budget = UNBOUNDED) -> Coveri
 
     Net transitions with inhibitors or drains may be hindered by more tokens: a cycle has none.
     """
+    states_max = kept_max(net, states_max)
     found = Covering(markings=[net.initial], parents=[(0, -1)])
     known = {net.initial}
     # by marking the last record on its way, itself included; of records their sum

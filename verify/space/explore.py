@@ -17,6 +17,10 @@ from heliostat.verify.space.stubborn import Stubborn
 STATES_MAX: Final = 200_000
 """Markings that one exploration keeps, unless the caller says otherwise."""
 
+BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of the markings that one exploration keeps: of nets with tens of thousands of places these are
+fewer than the caller allows."""
+
 Bound = Literal["states", "time", "tokens"]
 
 
@@ -59,6 +63,11 @@ class Graph:
         return tuple(reversed(found))
 
 
+def kept_max(net: Net, states_max: int) -> int:
+    """How many markings of a net are kept where the caller allows so many."""
+    return min(states_max, BYTES_MAX // max(1, len(net.places)))
+
+
 def explore(
     net: Net,
     *,
@@ -75,6 +84,7 @@ def explore(
         time_max_ms: a bound on the time, by the clock `now_ms`.
         stop_when: asked after each marking that was found dead, to stop there.
     """
+    states_max = kept_max(net, states_max)
     graph, stubborn = Graph(), Stubborn(net)
     numbers: dict[Marking, int] = {}
     transitions = net.transitions

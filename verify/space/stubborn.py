@@ -11,8 +11,8 @@ happen, so that enabled one is none of these; and it holds all enabled ones that
 they are cut off by any last step to an end. Exploring only S then reaches every dead marking, and
 each run to a dead marking has a permutation among the explored ones: the property that a final
 marking can always be reached (Valmari, "Stop it, and be stubborn!", 2017, Theorem 4 and its
-corollaries) and, where it holds, which net transitions ever happen, are those of the whole net. Not
-preserved are the bounds of places and which markings occur.
+corollaries) is that of the whole net. Not preserved are the bounds of places, which markings occur
+and, where one absorbs another (below), which net transitions ever happen.
 
 The rules by which `closed` sees that a set is stubborn are local to the net:
 

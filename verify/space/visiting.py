@@ -15,10 +15,10 @@ from typing import Final
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.certificates import Unvisited, Visited
 from heliostat.verify.nets.net import Marking, Net, TooManyTokens
-from heliostat.verify.space.explore import explore
+from heliostat.verify.space.explore import explore, kept_max
 from heliostat.verify.structure.siphons import empty_siphon
 
-FIRINGS_MAX: Final = 4_000
+FIRINGS_MAX: Final = 20_000
 """Net transitions in the tree of runs."""
 
 MARKINGS_MAX: Final = 2_000
@@ -28,7 +28,8 @@ MARKINGS_MAX: Final = 2_000
 def visits(net: Net, steps: Collection[str], budget: Budget = UNBOUNDED) -> Visited:
     """Runs of the whole net that visit these steps, but for those that the walk does not find."""
     walk = _Walk(net, steps)
-    while walk.missing and len(walk.tree) < FIRINGS_MAX and not budget.over:
+    firings_max = kept_max(net, FIRINGS_MAX)
+    while walk.missing and len(walk.tree) < firings_max and not budget.over:
         if not walk.go_on():
             break
     seen = tuple(step for step in steps if step not in walk.missing)
