@@ -6,6 +6,7 @@ import re
 import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from heliostat.api.cli.app import app
 from heliostat.engine.authoring.canonical import content
 from heliostat.engine.authoring.loading import load_definition, parse_definition
 from heliostat.engine.authoring.model import Definition
-from heliostat.engine.errors import InputError
+from heliostat.engine.errors import DefinitionError, InputError
 from heliostat.engine.simulator import simulate
 from heliostat.verify.cases.choosing import Case, Cases, cases_of
 from heliostat.verify.cases.expecting import observed_of
@@ -145,6 +146,21 @@ def test_the_module_of_tests_passes_as_it_is(tmp_path: Path) -> None:
         test()
     again = CliRunner().invoke(app, asked)
     assert "is there already" in str(again.exception)
+
+
+def test_what_the_semantics_show_is_covered_and_predicted() -> None:
+    counts: Counter[str] = Counter()
+    page = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    for text in re.findall(r"(?ms)^```yaml\n(.*?)^```\n```yaml run", page)[::3]:
+        with suppress(DefinitionError):  # what is shown with others of its kind
+            cases = cases_of(parse_definition(text, "shown.yaml"), runs_max=40)
+            assert cases.agree, cases.definition
+            counts["goals"] += len(cases.goals)
+            counts["covered"] += len(cases.covered)
+            counts["cases"] += len(cases.cases)
+            counts["predicted"] += sum(each.checked.predicted is not None for each in cases.cases)
+    assert counts["covered"] > 0.9 * counts["goals"] > 80, counts
+    assert counts["predicted"] > 0.6 * counts["cases"], counts
 
 
 @pytest.mark.parametrize("seed", range(8))

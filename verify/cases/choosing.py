@@ -39,6 +39,12 @@ class Case:
     told: Told
     checked: Checked
 
+    @property
+    def purpose(self) -> str:
+        """What it is there for, in words; that steps complete can be seen by itself."""
+        telling = [goal for goal in self.covers if goal.kind != "step"]
+        return "; ".join(goal.words for goal in telling or self.covers)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:

@@ -9,6 +9,7 @@ The net says nothing of data, and something of every construct: the history has 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from heliostat.verify.reference import Told as Happens
 
 READINGS: Final = (None, -1, *range(30))
 """Orders of what happens at one instant that are tried until one agrees."""
+
+_STATUS: Final = re.compile(r"\$\.steps\.\w+\.status")
 
 SEEDS: Final = 12
 """Seeds of the simulator that are tried where no reading agrees."""
@@ -95,8 +98,11 @@ class Judge:
         _merge(self._tree["steps"], plan)
         self._unknown = _unknown(self._tree, plan)
         self._translation: Translation | None = None
-        with suppress(TooManyTokens):
-            self._translation = translate(plan)
+        # the net does not hold what is caught behind the end: an `output`, its schema
+        caught = any(clause.edge is not None for clause in plan.on_error)
+        if not (caught and (plan.root.output is not None or plan.validate_output is not None)):
+            with suppress(TooManyTokens):
+                self._translation = translate(plan)
 
     def check(self, told: Told, result: SimulationResult) -> Checked:
         """Hold a run against the reference and the net."""
@@ -116,6 +122,9 @@ class Judge:
                 several = several or bool(predicted.differs(first))
         except Undetermined as error:
             why = f"not determined: {error}"
+            return Checked(observed=observed, predicted=None, unpredicted=why, stray=stray)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the other cases
+            why = f"the reference has a fault: {type(error).__name__}: {error}"
             return Checked(observed=observed, predicted=None, unpredicted=why, stray=stray)
         assert first is not None
         why = ""
@@ -221,18 +230,35 @@ def _unknown(tree: Mapping[str, Any], plan: Plan) -> str:
     """What of a definition the reference does not read; empty: it reads all."""
     if tree.get("handlers"):
         return "handlers"
-    if plan.calendars:
+    if plan.calendars or any(_is_business(each) for each in _values(tree)):
         return "calendars"
+    if any(_STATUS.search(each) for each in _values(tree) if isinstance(each, str)):
+        return "the status of steps that may be under way"
     if plan.validate_output is not None and "on_error" in tree:
         return "`on_error` behind `output_schema`"
     for step in plan.steps:
         if any(clause.human is not None for clause in step.on_error):
             return f"people whom `on_error` of {step.id} asks"
+        if step.child is not None and step.child.workflow == plan.id:
+            return f"the child of {step.id}, which is the definition itself"
         if step.child is not None and step.child.detached:
             return f"the detached child of {step.id}"
         if step.human is not None and step.human.deadline is not None and step.deadline is None:
             return f"the deadline that the intervention point of {step.id} has"
     return ""
+
+
+def _is_business(value: Json) -> bool:
+    return isinstance(value, dict) and "business_days" in value
+
+
+def _values(tree: Any) -> Iterator[Any]:
+    """All that stands anywhere in a tree."""
+    yield tree
+    for each in (
+        tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
+    ):
+        yield from _values(each)
 
 
 def _unknown_acts(told: Told) -> str:

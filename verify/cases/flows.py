@@ -233,6 +233,7 @@ class Flows:
             case Call(name=name, arguments=(left, right)) if name.endswith("_strict"):
                 self._compared(left, right, reader)
                 self._compared(right, left, reader)
+                self._alike(left, right, reader, ordered=name[:2] in ("lt", "le", "gt", "ge"))
             case Call(name=name, arguments=given) if name in _PRINTING | _COUNTING:
                 for leaf in (one for each in given for one in self.origins(each, reader).leaves):
                     uses = self._of(leaf)
@@ -281,7 +282,7 @@ class Flows:
 
     def _alike(self, left: Node, right: Node, reader: _Reader, *, ordered: bool) -> None:
         """Two paths that are compared have usual values of one kind, and hence the same."""
-        if isinstance(left, Path) and isinstance(right, Path):
+        if all(isinstance(side, Path) or _entered(side) is not None for side in (left, right)):
             for side in (left, right):
                 for leaf in self.origins(side, reader).leaves:
                     uses = self._of(leaf)

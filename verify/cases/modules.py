@@ -28,7 +28,7 @@ def module(cases: Cases, *, imports: str, workflow: str) -> str:
 
 def _test(case: Case, workflow: str) -> str:
     expected = case.checked.expected
-    covers = "; ".join(goal.words for goal in case.covers) or "all goes well"
+    covers = case.purpose or "all goes well"
     arguments = [workflow, _literal(case.told.input, 8), _literal(case.told.outcomes, 8)]
     if case.told.timeline:
         arguments.append(f"timeline={_literal(case.told.timeline, 17)}")

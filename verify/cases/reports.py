@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from textwrap import wrap
+from typing import Any, Final
 
 from heliostat.engine.values import Json
 from heliostat.verify.cases.choosing import Case, Cases
 from heliostat.verify.cases.goals import KINDS, Goal
 from heliostat.verify.cases.unreached import Unreached
+
+WIDTH: Final = 100
+"""Characters of a line of text."""
 
 
 def value(cases: Cases) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def text(cases: Cases) -> str:
     for case in cases.cases:
         lines.append(f"{case.name}: {ends(case)}")
         lines.append(f"  {' '.join(case.checked.expected.trace)}")
-        lines += [f"  covers {goal.words}" for goal in case.covers]
+        lines += wrap(case.purpose, WIDTH, initial_indent="  covers ", subsequent_indent="    ")
         lines += [f"  {mark}" for mark in _marks(case)]
     lines.append("")
     width = max((len(words) for words, _, _ in coverage(cases)), default=0)
@@ -88,8 +92,7 @@ def markdown(cases: Cases) -> str:
     lines = [f"# Cases of {cases.definition}", "", _sum(cases), ""]
     lines += ["| case | comes to | covers |", "| --- | --- | --- |"]
     for case in cases.cases:
-        covers = "; ".join(goal.words for goal in case.covers)
-        lines.append(f"| `{case.name}` | {_cell(ends(case))} | {_cell(covers)} |")
+        lines.append(f"| `{case.name}` | {_cell(ends(case))} | {_cell(case.purpose)} |")
     lines += ["", "| of | covered |", "| --- | --- |"]
     lines += [f"| {words} | {n} of {of} |" for words, n, of in coverage(cases)]
     if cases.uncovered:

@@ -152,9 +152,8 @@ class Search:
         progress = False
         for choices in islice(self._proposals(goal, base), AT_ONCE_MAX):
             world = changed(base.world, choices)
-            known = world in self._runs
             found = self.run(world)
-            self.tried[goal] = self.tried.get(goal, 0) + (not known)
+            self.tried[goal] = self.tried.get(goal, 0) + 1
             progress |= self._keep(found)
             if goal in self.covered:
                 break

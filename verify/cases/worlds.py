@@ -31,7 +31,7 @@ TURNS_MAX: Final = 1_000
 VISITS: Final = 3
 """Visits that a world tells apart: all later ones are like the last."""
 
-NEVER: Final = "36500d"
+NEVER: Final = "400d"
 """After which people and events come of which a world says that they do not."""
 
 _ATTEMPTS: Final = ("activity", "sub_workflow")

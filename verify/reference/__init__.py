@@ -43,6 +43,7 @@ def interpret(
     try:
         loop.run(STEPS_MAX)
     except RuntimeError as error:
+        loop.close()
         raise Undetermined(str(error)) from None
     if run.whole.error is not None:
         raise run.whole.error

@@ -218,7 +218,7 @@ class Run:
                 item = each
         nearest = next((each for each in frame.outwards() if each.is_item), item)
         began = Instant(EPOCH_MS)
-        execution = {"id": self.id, "started_at": began, "tags": {}, "metadata": {}}
+        execution = {"id": self.id, "run": 1, "started_at": began, "tags": {}, "metadata": {}}
         given = {"vars": variables, "steps": steps, "input": self.input, "execution": execution}
         given.update(more)
         if nearest is not None:

@@ -88,6 +88,10 @@ class Task(Future):
             self._ticket += 1
             self._loop.ready.append(self)
 
+    def close(self) -> None:
+        """Give the coroutine up where it is."""
+        self._work.close()
+
     def step(self) -> None:
         self._ready = False
         self._ticket += 1
@@ -143,6 +147,12 @@ class Loop:
     def at(self, instant: int, task: Task, ticket: int) -> None:
         self._count += 1
         heappush(self._heap, (instant, self._count, task, ticket))
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        for task in self.ready:
+            task.close()
+        self.ready.clear()
 
     def run(self, steps_max: int) -> None:
         """Raises `RuntimeError` after too many steps."""

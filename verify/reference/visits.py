@@ -165,7 +165,7 @@ class Visit:
                 (
                     data_of(each["execution"], after),
                     each["name"],
-                    at_rest(data_of(each["data"], after)),
+                    at_rest(data_of(each.get("data"), after)),
                 )
                 for each in (step.get("signal", []) if step.get("type") != "wait" else ())
             ]
@@ -290,6 +290,7 @@ class Visit:
             self.items = rows
         else:
             self.finished = [names[index] for index in order]
+            self.items = [{"name": name, **row} for name, row in zip(names, rows, strict=True)]
         if error is not None:
             error.of_item = names is None
             raise error
