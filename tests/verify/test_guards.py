@@ -128,3 +128,17 @@ def test_a_condition_behind_a_wider_one_never_holds() -> None:
         *choice("$.input.n > 5", "$.input.n > 0", default=True), input_schema=COUNT
     )
     assert (mended.outcome, silent) == ("holds", [])
+
+
+def test_conditions_that_overlap_are_no_fault_and_told() -> None:
+    def asks(*conditions: str) -> list[str]:
+        verdicts, told = asked(*choice(*conditions, default=True), input_schema=NUMBER)
+        assert told == []
+        return [each.reason for each in verdicts if "overlap" in each.reason]
+
+    (reason,) = asks("$.input.total > 10", "$.input.total < 12")
+    assert reason == (
+        "conditions of `choose` overlap: for `$.input.total` = 11 `$.input.total > 10` and "
+        "`$.input.total < 12` hold, and the first is taken"
+    )
+    assert asks("$.input.total > 10", "$.input.total < 10") == []

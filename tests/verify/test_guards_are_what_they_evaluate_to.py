@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heliostat.engine.authoring.loading import parse_definition
@@ -108,7 +108,12 @@ def asked(sources: list[str]) -> list[Verdict]:
     return [each for each in analysed(subject, ["data"]) if each.asked == "guards"]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(conditions, min_size=1, max_size=3, unique=True))
 def test_verdicts_agree_with_values(sources: list[str]) -> None:
     verdicts = asked(sources)
@@ -139,7 +144,12 @@ small = st.tuples(
 ).map(" ".join)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     st.lists(small, min_size=2, max_size=2),
     st.sampled_from(["$.input.n", "${ $.input.n + 1 }", "${ 4 - $.input.n }", "2"]),

@@ -79,9 +79,17 @@ class _Data:
         """Conditions of each step: what is found there, and whether a run comes to it."""
         plan = self._subject.plan
         steps = [step for step in plan.steps if not step.retired and conditional(step)]
-        found = list(guards(self._places, Solver(budget=self._budget))) if steps else []
-        told = [verdict for each in found if (verdict := self._told(each)) is not None]
+        solver, figures = Solver(budget=self._budget) if steps else None, self._subject.figures
+        found = [] if solver is None else [*guards(self._places, solver, overlaps=figures)]
+        overlaps = [each for each in found if each.finding == "overlap"]
+        told = [
+            verdict
+            for each in found
+            if each.finding != "overlap" and (verdict := self._told(each)) is not None
+        ]
         yield from told
+        if overlaps:
+            yield _overlapping(overlaps)
         if all(each.outcome == "holds" for each in told):
             yield Verdict(
                 asked="guards",
@@ -314,6 +322,26 @@ def _no_way(
         steps=(step.id,),
         faults=(fault,),
         witness=witness,
+    )
+
+
+def _overlapping(found: Sequence[Guarded]) -> Verdict:
+    """Conditions that hold at once: no fault, as the first is taken, but worth to know."""
+    first, *more = found
+    names = [
+        f"`{edge.when.source}`"
+        for edge in (first.edge, first.other)
+        if edge is not None and edge.when is not None
+    ]
+    rest = f"; so do conditions of {len(more)} steps more" if more else ""
+    return Verdict(
+        asked="guards",
+        outcome="holds",
+        engine="SMT",
+        reason=f"conditions of `{first.step.id}` overlap: for {first.case or 'any data'} "
+        f"{' and '.join(names)} hold, and the first is taken{rest}",
+        steps=tuple(each.step.id for each in found),
+        witness=first.witness,
     )
 
 

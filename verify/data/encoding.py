@@ -229,9 +229,22 @@ class Encoder:
             if both is False:
                 continue
             fitting.append(both)
-            pair = (left.text, right.text) if kind == "string" else (left.number, right.number)
-            parts.append(solver.all(both, _ordered(op, *pair)))
+            holds = (
+                self._ordered_texts(op, left.text, right.text)
+                if kind == "string"
+                else _ordered(op, left.number, right.number)
+            )
+            parts.append(solver.all(both, holds))
         return solver.any(*parts), solver.no(solver.any(*fitting))
+
+    def _ordered_texts(self, op: CompareOp, left: Formula, right: Formula) -> Formula:
+        """An order of its own, of which no more is known: the solver's is slow, and was seen to
+        answer now so and now so."""
+        lower, upper = (left, right) if op in ("<", ">=") else (right, left)
+        text = f"{self._solver.spelled(lower)} < {self._solver.spelled(upper)}"
+        self._notes["an order of texts", NO_FORMULA] = None
+        less = self._unknowns.of(text, None, BOOLEAN).term.truth
+        return less if op in ("<", ">") else self._solver.no(less)
 
     def _meet(self, op: CompareOp, left: Term, right: Term) -> None:
         if op in ("in", "not in"):
@@ -284,7 +297,7 @@ class Encoder:
             return solver.all(
                 *(self.equal(each, right.entries[key]) for key, each in left.entries.items())
             )
-        names = sorted(f"{id(each.cell or each)}" for each in (left, right))
+        names = sorted(self._unknowns.name(each) for each in (left, right))
         written, cell = (left, right.cell) if right.entries is None else (right, left.cell)
         if kind == "object" and written.entries is not None and cell is not None:
             same = [
@@ -448,7 +461,9 @@ class Encoder:
     def _truthy(self, of: Term, error: Formula) -> Term:
         solver = self._solver
         if of.of("object") is not False and of.entries is None:
-            filled = self._unknowns.of(f"{id(of.cell or of)} is empty", None, BOOLEAN).term.truth
+            filled = self._unknowns.of(
+                f"{self._unknowns.name(of)} is empty", None, BOOLEAN
+            ).term.truth
         else:
             filled = bool(of.entries)
         parts = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import combinations
+from typing import Final, Literal
 
 from heliostat.engine.expressions import ExpressionError
 from heliostat.engine.plan.plan import Edge, StepPlan
@@ -28,7 +29,11 @@ from heliostat.verify.data.solver import Formula, Solver
 from heliostat.verify.data.store import Store
 from heliostat.verify.nets.parts import Abstraction
 
-Finding = Literal["gap", "gap in kind", "dead", "never", "no value", "unknown"]
+Finding = Literal["gap", "gap in kind", "dead", "never", "no value", "overlap", "unknown"]
+
+
+OVERLAPS_MAX: Final = 6
+"""Conditions of one step of which each two are asked whether they hold at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +42,19 @@ class Guarded:
 
     step: StepPlan
     finding: Finding
-    edge: Edge | None = None  # that can never be taken, or whose condition has no value
+    edge: Edge | None = None  # never taken, without a value, or taken first where two may be
+    other: Edge | None = None  # that holds too
     case: str = ""  # in words
     witness: dict[str, Json] = field(default_factory=dict)
     rests_on: tuple[Abstraction, ...] = ()
 
 
-def guards(places: Places, solver: Solver) -> Iterator[Guarded]:
-    """All that is wrong, or not known, with the conditions of each step."""
+def guards(places: Places, solver: Solver, *, overlaps: bool = False) -> Iterator[Guarded]:
+    """All that is wrong, or not known, with the conditions of each step.
+
+    Args:
+        overlaps: tell of conditions that hold at once, too, which is no fault.
+    """
     for step in places.plan.steps:
         if step.retired or not conditional(step):
             continue
@@ -52,7 +62,7 @@ def guards(places: Places, solver: Solver) -> Iterator[Guarded]:
             if may_have_no_way(step):
                 yield Guarded(step=step, finding="unknown")
         else:
-            yield from _Step(places, solver, step).findings()
+            yield from _Step(places, solver, step, overlaps=overlaps).findings()
 
 
 def conditional(step: StepPlan) -> bool:
@@ -66,8 +76,9 @@ def may_have_no_way(step: StepPlan) -> bool:
 
 
 class _Step:
-    def __init__(self, places: Places, solver: Solver, step: StepPlan) -> None:
+    def __init__(self, places: Places, solver: Solver, step: StepPlan, *, overlaps: bool) -> None:
         self._places, self._solver, self._step = places, solver, step
+        self._overlaps = overlaps
 
     def findings(self) -> Iterator[Guarded]:
         step, solver = self._step, self._solver
@@ -96,6 +107,8 @@ class _Step:
                     step=step, finding="dead", edge=edge, rests_on=grounds(stores[0], step)
                 )
         yield from self._without_value(stores[0], routes, pairs[0])
+        if self._overlaps and step.split == "first":
+            yield from self._overlap(stores[0], routes, pairs[0])
         if may_have_no_way(step):
             for store, each in zip(stores, pairs, strict=True):
                 found = self._gap(store, [false for _, false in each])
@@ -146,6 +159,33 @@ class _Step:
                 continue
             if edge.when is not None and not has_value(case, store, step, edge.when):
                 yield Guarded(step=step, finding="no value", edge=edge, case=words, witness=witness)
+
+    def _overlap(
+        self, store: Store, routes: list[Edge], pairs: list[tuple[Formula, Formula]]
+    ) -> Iterator[Guarded]:
+        """The first two conditions that hold in one case: which way is taken is their order's."""
+        solver, step = self._solver, self._step
+        for first, second in combinations(range(len(routes[:OVERLAPS_MAX])), 2):
+            both = (pairs[first][0], pairs[second][0], store.thought_of())
+            if solver.first_possible(*both, wishes=store.wishes()) != "possible":
+                continue
+            try:
+                case, words = found_case(store), in_a_sentence(told(store))
+                witness = case.json(store)
+                completed(case, store, "", step)
+                found = truths(case, store, "", step)
+            except (ExpressionError, OverflowError):
+                continue
+            if found is not None and found[first] and found[second]:
+                yield Guarded(
+                    step=step,
+                    finding="overlap",
+                    edge=routes[first],
+                    other=routes[second],
+                    case=words,
+                    witness=witness,
+                )
+                return
 
     def _gap(self, store: Store, none: list[Formula]) -> Guarded | None:
         """A case in which no condition holds: first one of kinds that the author thought of."""

@@ -161,6 +161,10 @@ class Solver:
     def within(self, part: Formula, text: Formula) -> Formula:
         return self._z3.Contains(text, part)
 
+    def spelled(self, term: Formula) -> str:
+        """A term as a text: equal terms have the same."""
+        return str(term.sexpr())
+
     # -- questions
 
     def assume(self, formula: Formula) -> None:

@@ -245,6 +245,13 @@ class Unknowns:
     solver: Solver
     label: str = ""
     known: dict[tuple[str, object], Cell] = field(default_factory=dict)
+    met: dict[int, tuple[int, object]] = field(default_factory=dict)
+
+    def name(self, of: Term) -> str:
+        """What tells a value from all others; it is kept, so that none comes to stand where it
+        stood."""
+        kept = of.cell or of
+        return f"#{self.met.setdefault(id(kept), (len(self.met), kept))[0]}"
 
     def of(self, text: str, version: object, type: Type) -> Cell:
         """The unknown value of a text that reads what `version` stands for: always the same."""
