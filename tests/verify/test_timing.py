@@ -150,6 +150,13 @@ class TestTotals:
         loop = ms("a", 10, counts) + "  - {id: rest, type: timer, duration: 1s, next: a}\n"
         assert of("vars: {n: 0}\nsteps:\n" + loop).bounds.total.most == most
 
+    def test_one_visit_of_a_loop_goes_round_nothing(self) -> None:
+        counts = (
+            "assign: {n: '${ $.vars.n + 1 }'}, next: [{when: $.vars.n < 1, to: rest}, {to: end}]"
+        )
+        loop = ms("a", 10, counts) + "  - {id: rest, type: wait, signal: go, next: a}\n"
+        assert of("vars: {n: 0}\nsteps:\n" + loop).bounds.total.most == 10
+
     def test_nothing_else_may_set_what_a_loop_counts_by(self) -> None:
         counts = (
             "assign: {n: '${ $.vars.n + 1 }'}, next: [{when: $.vars.n < 9, to: rest}, {to: end}]"

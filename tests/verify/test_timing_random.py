@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from math import inf, sqrt
 from random import Random
@@ -16,7 +17,7 @@ from heliostat.engine.kernel.events import AttemptFailed, ExecutionRedirected, S
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.simulator import Call, Raises, Returns, Simulation, SimulationResult
-from heliostat.verify.analyses import Subject
+from heliostat.verify.analyses import Subject, analysed
 from heliostat.verify.timing.bounds import Bounds
 from heliostat.verify.timing.drawing import delayed, expected
 from heliostat.verify.timing.durations import Measured, durations, tags_of
@@ -253,3 +254,17 @@ def test_what_is_expected_is_the_mean_of_what_happens() -> None:
         totals.append(Simulation(plan, None, outcome).run().elapsed_ms)
     error = drawn.error_ms + stdev(totals) / sqrt(len(totals))
     assert abs(fmean(totals) - drawn.mean_ms) < 4 * error
+
+
+def test_every_definition_has_an_answer() -> None:
+    answered = 0
+    for seed in range(SEEDS):
+        definition = parsed(random_definition(Seeded(seed)))
+        if definition is None:
+            continue
+        asked = Subject(definition=definition, plan=compile_plan(definition))
+        (found,) = analysed(asked, ["time"])
+        assert found.section is not None
+        json.dumps(found.section.value)
+        answered += 1
+    assert answered > SEEDS / 2

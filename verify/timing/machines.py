@@ -195,8 +195,8 @@ class Machine:
             stretches -= not any(number in entered for number in rest)
             (number,) = bounded  # one that counts leaves the loop with its last visit
             stretches -= VISITS_TAG not in self._tags.get(self._plan.steps[number].id, {})
-        return stretches * between + sum(
-            count * self._held(number) for number, count in bounded.items()
+        return _times(stretches, between) + sum(
+            _times(count, self._held(number)) for number, count in bounded.items()
         )
 
     def _visits_max(self, step: StepPlan, loop: Sequence[int]) -> int | None:
@@ -212,3 +212,8 @@ def _entered(
     of = {step: place for place, each in enumerate(loops) for step in each}
     ways = ((step, next) for step, all_next in following.items() for next in all_next)
     return frozenset([*starts, *(next for step, next in ways if of[step] != of[next])])
+
+
+def _times(count: int, ms: float) -> float:
+    """So many of the same; none of what has no bound is nothing."""
+    return count * ms if count > 0 else 0.0
