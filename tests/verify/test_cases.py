@@ -107,6 +107,19 @@ def test_a_case_says_no_more_than_it_needs() -> None:
     assert declined.checked.expected.trace == ("check", "charge!", "refused!")
 
 
+def test_a_child_fails_in_a_case() -> None:
+    cases = made("""
+id: parent
+version: "1"
+steps:
+  - {id: send, type: sub_workflow, workflow: parcel}
+""")
+    assert [(case.name, case.checked.expected.status) for case in cases.cases] == [
+        ("basic_path", "Completed"),
+        ("send_child_fails", "Failed"),
+    ]
+
+
 def test_what_can_never_be_is_told_as_proved() -> None:
     cases = made("""
 id: never

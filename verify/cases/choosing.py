@@ -24,7 +24,18 @@ from heliostat.verify.cases.worlds import Told
 
 BASIC: Final = "basic_path"
 
-_TELLING: Final = ("handler", "person", "error", "wait", "skip", "foreach", "way", "loop", "step")
+_TELLING: Final = (
+    "handler",
+    "person",
+    "error",
+    "child",
+    "wait",
+    "skip",
+    "foreach",
+    "way",
+    "loop",
+    "step",
+)
 """Kinds of goals, those first that a case is named for."""
 
 
@@ -241,6 +252,8 @@ def _named(plan: Plan, goal: Goal) -> str:
             told = f"{step}_by_{name}"
         case "person", verb:
             told = f"{step}_{_VERBS[verb]}"
+        case "child", _:
+            told = f"{step}_child_fails"
         case "handler", number:
             told = f"{plan.handlers[int(number)].name}_handled"
         case _:

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from heliostat.engine.plan.plan import END, Edge, ErrorClause, Plan, StepPlan
 
 Kind: TypeAlias = Literal[
-    "step", "way", "skip", "error", "foreach", "loop", "wait", "person", "handler"
+    "step", "way", "skip", "error", "foreach", "loop", "wait", "person", "child", "handler"
 ]
 
 KINDS: Final[dict[Kind, str]] = {
@@ -23,6 +23,7 @@ KINDS: Final[dict[Kind, str]] = {
     "error": "error policies",
     "wait": "what is waited for",
     "person": "what people do",
+    "child": "failures of children",
     "foreach": "lists",
     "loop": "rounds of loops",
     "handler": "handlers",
@@ -46,6 +47,7 @@ class Goal:
     | `foreach`, `loop` | `none`, `one`, `many` |
     | `wait` | the alternative's name |
     | `person` | `complete`, `fail`; of one that `on_error` asks also `retry` |
+    | `child` | `fail` |
     | `handler` | its number |
     """
 
@@ -100,6 +102,8 @@ def _of_step(step: StepPlan) -> Iterator[Goal]:
     if step.kind == "human":
         yield Goal("person", step.id, "complete", f"somebody completes {step.id}")
         yield Goal("person", step.id, "fail", f"somebody gives {step.id} up")
+    if step.child is not None and not step.child.detached:
+        yield Goal("child", step.id, "fail", f"the child of {step.id} fails")
     if step.foreach is not None and not step.foreach.items.constant:
         for many, words in (("none", "no items"), ("one", "one item"), ("many", "several items")):
             yield Goal("foreach", step.id, many, f"{step.id} has {words}")

@@ -59,6 +59,7 @@ class Observer:
                 taken[at.scope, number] += 1
             match event:
                 case AttemptFailed(at=at, failure=failure):
+                    yield "child", self._step(at).id, "fail"
                     visit = (at.scope, at.step, at.visit)
                     failures[visit] += 1
                     if visit in asked:
@@ -119,6 +120,7 @@ class Observer:
         step, at = self._step(event.at), event.at
         visit = (at.scope, at.step, at.visit)
         if event.recovered is not None:
+            yield "child", step.id, "fail"
             yield from self._bounds(step, event.recovered)
             if visit not in asked:
                 yield from self._caught(step.id, step.on_error, event.recovered, "output")
@@ -139,6 +141,7 @@ class Observer:
     ) -> Iterator[tuple[str, str, str]]:
         step, failure, at = self._step(event.at), event.failure, event.at
         visit = (at.scope, at.step, at.visit)
+        yield "child", step.id, "fail"
         yield from self._bounds(step, failure)
         if step.fail is not None:
             yield "step", step.id, ""

@@ -221,7 +221,7 @@ class Search:
         if goal.kind == "loop":
             yield from self._around(goal)
             return
-        if goal.kind in ("error", "wait", "person") or step.kind == "wait":
+        if goal.kind in ("error", "wait", "person", "child") or step.kind == "wait":
             for inside in sorted(stage.flows.inside(step), key=lambda id: plan.step_by_id[id]):
                 yield stage.hows(self._step(inside))
         yield from self._behind(self._origins(goal, step))
