@@ -34,7 +34,7 @@ from tests.simulation.definitions import (
     steps_of,
 )
 
-SEEDS: Final = 60
+SEEDS: Final = 40
 
 UNCOUNTED: Final = frozenset(
     ("human", "sub_workflow", "handlers", "person", "uses", "signal", "publish", "detached")
