@@ -168,7 +168,7 @@ class _Data:
                         walked.words,
                         walked.witness,
                         run=acts(self._net, run[:-1]),
-                        provided=provided,
+                        provided=walked.provided,
                     )
         if found.finding == "unknown":
             return _unknown(step)

@@ -198,6 +198,8 @@ class _Step:
             return None
         rests_on = grounds(store, step)
         if answer == "possible":
+            if solver.truth(store.thought_of()):
+                finding = "gap"
             try:
                 case, words = found_case(store), in_a_sentence(told(store))
                 witness = case.json(store)

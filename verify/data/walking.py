@@ -31,6 +31,9 @@ class Walked:
     answer: Literal["taken", "impossible", "unknown"]
     witness: dict[str, Json] = field(default_factory=dict)
     words: str = ""
+    provided: bool = (
+        True  # each value is of a kind that is declared, or that conditions provide for
+    )
 
 
 @dataclass(slots=True)
@@ -125,7 +128,7 @@ class _Walk:
             return Walked(answer="unknown")
         witness = case.json(self._store)
         witness.pop("vars", None)  # they follow from the rest
-        return Walked(answer="taken", witness=witness, words=words)
+        return Walked(answer="taken", witness=witness, words=words, provided=solver.truth(thought))
 
     def _words(self, case: Case) -> str:
         """What is not known of itself, and the variables that the last conditions read."""
