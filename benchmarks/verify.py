@@ -115,7 +115,7 @@ FAMILIES: dict[str, tuple[Callable[[int], Steps], tuple[int, ...]]] = {
     "dag, 30 % may be skipped": (lambda size: dag(size, 30), (30, 300, 1000)),
     "philosophers": (philosophers, (3, 5, 8)),
     "orderly philosophers": (lambda count: philosophers(count, orderly=True), (3, 5, 8)),
-    "nested scopes": (nested, (2, 4, 6)),
+    "nested scopes": (nested, (2, 4, 6, 8)),
     "foreach": (foreach, (2, 10_000)),
 }
 

@@ -14,7 +14,7 @@ from heliostat.verify.nets.net import Net, NetBuilder
 from heliostat.verify.space.explore import explore
 from tests.verify.test_random_nets import random_net
 
-NETS = 1_000
+NETS = 400
 
 
 def test_what_is_said_never_to_be_marked_beside_it_never_is() -> None:

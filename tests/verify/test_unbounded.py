@@ -9,9 +9,17 @@ from random import Random
 import pytest
 
 from heliostat.verify.budget import Budget
-from heliostat.verify.certificates.certificates import DeadRun, Finite, Pump, Trapped
+from heliostat.verify.certificates.certificates import (
+    DeadRun,
+    Emptied,
+    Explored,
+    Finite,
+    Pump,
+    Trapped,
+)
 from heliostat.verify.certificates.checker import Rejected, check
 from heliostat.verify.nets.net import NetBuilder
+from heliostat.verify.properties import boundedness
 from heliostat.verify.properties.soundness import verify_model
 from heliostat.verify.properties.verdict import Report
 from heliostat.verify.reading.files import read
@@ -19,7 +27,7 @@ from heliostat.verify.space.covering import covering
 from heliostat.verify.space.explore import explore
 from tests.verify.test_random_nets import random_net
 
-NETS = 800
+NETS = 400
 
 LEAVING = "i>begin begin>p p>more more>p more>q p>use q>use use>p p>out out>o"
 """Each `more` leaves one on q that only `use` takes, and that needs p."""
@@ -107,3 +115,46 @@ def _verified(arcs: str) -> Report:
             assert report.net is not None
             check(report.net, verdict.certificate)
     return report
+
+
+LOOPING = (
+    "i>begin begin>p p>fork fork>a fork>b a>left left>c b>right right>d c>join d>join join>p "
+    "p>out out>o"
+)
+
+
+def test_what_always_comes_to_an_end_that_leaves_nothing_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(boundedness, "weights", lambda net: None)  # they need not be found
+    report = _verified(LOOPING)
+    verdict, net = report.about("boundedness"), report.net
+    assert (verdict.outcome, verdict.engine) == ("holds", "soundness")
+    shown = verdict.certificate
+    assert isinstance(shown, Emptied)
+    assert net is not None
+    for other in (
+        replace(shown, end=shown.end + 1),
+        replace(shown, ends=replace(shown.ends, net="")),
+    ):
+        with pytest.raises(Rejected):
+            check(net, other)
+
+
+def test_where_tokens_vanish_by_themselves_an_end_shows_nothing() -> None:
+    """Sound in that nothing need be left, and unbounded all the same."""
+    builder = NetBuilder("vanishing")
+    loop, spark, done = (
+        builder.place("loop"),
+        builder.place("spark"),
+        builder.place("done", tokens=1),
+    )
+    builder.transition("more", [(loop, 1)], [(loop, 1), (spark, 1)])
+    builder.transition("vanish", [(spark, 1)])
+    end = builder.transition("end", [(loop, 1), (done, 1)])
+    builder.mark([loop])
+    net = builder.net()
+    assert covering(net, states_max=100).cycle
+    claimed = Explored(net=net.content_hash, markings=(net.initial,), stubborn=(None,), ends=(1,))
+    with pytest.raises(Rejected, match="'vanish' takes a last token away"):
+        check(net, Emptied(net=net.content_hash, ends=claimed, end=end))

@@ -125,6 +125,16 @@ class GivenBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Emptied:
+    """That an end can always be reached, and is an empty net that just one net transition makes,
+    once: then the net is bounded, for what a cycle left behind would still be there at its end."""
+
+    net: str
+    ends: Explored | Reduced
+    end: int  # the net transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visited:
     """Runs in which each of the steps is visited, as a tree: each node names the one before it, or
     -1, and the net transition that happens."""
@@ -157,6 +167,7 @@ Certificate: TypeAlias = (
     | Pump
     | HeldUp
     | GivenBack
+    | Emptied
     | Visited
     | Unvisited
 )

@@ -11,6 +11,7 @@ from heliostat.verify.certificates.certificates import (
     Certificate,
     CutOff,
     DeadRun,
+    Emptied,
     Explored,
     Finite,
     GivenBack,
@@ -65,6 +66,8 @@ def check(net: Net, certificate: Certificate) -> None:
         case GivenBack():
             for place, weights in certificate.weights:
                 _given_back(net, place, weights)
+        case Emptied():
+            _emptied(net, certificate)
         case Visited():
             _visited(net, certificate)
         case Unvisited():
@@ -299,6 +302,23 @@ def _unvisited(net: Net, certificate: Unvisited) -> None:
             raise Rejected(f"{place.id!r} is not in the siphon")
     if not all(siphon.intersection(place for place, _ in each.inputs) for each in acting):
         raise Rejected("one of the steps may do something")
+
+
+def _emptied(net: Net, certificate: Emptied) -> None:
+    """Let M' be reached from M and hold more. A run from M to an end takes the one token that
+    `end` needs; from M' it leads to what M' holds more, with no such token: no net transition that
+    is left takes the last token away, and no end can be reached. So there are no such M and M'."""
+    then = certificate.ends.then if isinstance(certificate.ends, Reduced) else certificate.ends
+    if not net.plain or any(place.role != "control" for place in net.places) or not then.ends:
+        raise Rejected("an end need not be an empty net that can always be reached")
+    last = net.transitions[certificate.end]
+    puts = {place for each in net.transitions for place, _ in each.outputs}
+    if not any(net.initial[place] == 1 and place not in puts for place, _ in last.inputs):
+        raise Rejected(f"{last.id!r} may happen more than once")
+    for each in net.transitions:
+        if not each.inputs or each.ending or not (each.outputs or each is last):
+            raise Rejected(f"{each.id!r} takes a last token away, or needs none")
+    check(net, certificate.ends)
 
 
 def _explored(net: Net, certificate: Explored) -> None:

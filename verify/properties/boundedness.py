@@ -1,7 +1,8 @@
 """Boundedness: no place ever holds more than some number of tokens.
 
-Three reasons are tried, cheapest first: nothing can happen again and again; each place has a weight
-by which nothing puts more than it takes; all markings are known. A cycle that leaves more tokens
+Four reasons are tried, cheapest first: nothing can happen again and again; each place has a weight
+by which nothing puts more than it takes; it is sound and nothing is left at its end; all markings
+are known. A cycle that leaves more tokens
 than it found, and can be repeated, shows the opposite.
 """
 
@@ -10,9 +11,12 @@ from __future__ import annotations
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.certificates import (
     Certificate,
+    Emptied,
+    Explored,
     Finite,
     Ordered,
     Pump,
+    Reduced,
     Weighted,
 )
 from heliostat.verify.nets.net import Net
@@ -23,8 +27,18 @@ from heliostat.verify.space.covering import covering
 from heliostat.verify.structure.weights import weights
 
 
-def bounded(translation: Translation, states_max: int, budget: Budget = UNBOUNDED) -> Verdict:
-    """The verdict about boundedness."""
+def bounded(
+    translation: Translation,
+    states_max: int,
+    budget: Budget = UNBOUNDED,
+    *,
+    sound: Certificate | None = None,
+) -> Verdict:
+    """The verdict about boundedness.
+
+    Args:
+        sound: what shows that an end can always be reached, if that is known.
+    """
     net, rests_on = translation.net, translation.abstractions
 
     def holds(engine: str, reason: str, certificate: Certificate) -> Verdict:
@@ -45,6 +59,10 @@ def bounded(translation: Translation, states_max: int, budget: Budget = UNBOUNDE
     if found is not None:
         reason = "each place has a weight by which nothing puts more than it takes"
         return holds("weights", reason, Weighted(net=net.content_hash, weights=found))
+    end = _end(net)
+    if end is not None and isinstance(sound, Explored | Reduced):
+        reason = "it always comes to its end, and nothing is left there"
+        return holds("soundness", reason, Emptied(net=net.content_hash, ends=sound, end=end))
     seen = covering(net, states_max=states_max, budget=budget)
     if seen.cycle:
         return Verdict(
@@ -65,6 +83,17 @@ def bounded(translation: Translation, states_max: int, budget: Budget = UNBOUNDE
         engine="exploration",
         reason=f"the bound of {seen.stopped} was reached",
     )
+
+
+def _end(net: Net) -> int | None:
+    """The net transition that alone empties the net, and can do so once."""
+    ends = [number for number, each in enumerate(net.transitions) if not each.outputs]
+    if len(ends) != 1 or not net.plain or any(place.role != "control" for place in net.places):
+        return None
+    if any(each.ending or not each.inputs for each in net.transitions):
+        return None
+    once = [p for p, _ in net.transitions[ends[0]].inputs if not net.producers[p]]
+    return ends[0] if any(net.initial[place] == 1 for place in once) else None
 
 
 def _order(net: Net) -> tuple[int, ...] | None:

@@ -147,10 +147,16 @@ def _report(
 ) -> Report:
     if found.graph.dead or (ends and found.stopped is None and min(found.ends) < 0):
         found = _as_it_is(found, min(states_max, WHOLE_STATES_MAX)) or found
-    boundedness = bounded(found.translation, states_max, found.budget)
+    going = [_deadlocks(found), *([_livelock(found)] if ends else [])]
+    sound = ends and all(each.outcome == "holds" for each in going)
+    boundedness = bounded(
+        found.translation,
+        states_max,
+        found.budget,
+        sound=going[-1].certificate if sound else None,
+    )
     verdicts = [
-        _deadlocks(found),
-        *([_livelock(found)] if ends else []),
+        *going,
         _dead_steps(found, steps, states_max),
         boundedness,
     ]
