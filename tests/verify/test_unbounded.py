@@ -96,6 +96,13 @@ def test_what_is_left_and_goes_on_for_ever_is_a_livelock() -> None:
             check(report.net, other)
 
 
+def test_one_that_never_comes_near_an_end_is_said_to_have_one_of_both() -> None:
+    report = _verified("i>begin begin>p p>more more>p more>q q>use p>use use>p i>leave leave>o")
+    assert report.about("boundedness").outcome == "fails"
+    assert not report.sound
+    assert "gets stuck or never ends" in report.about("livelock").reason
+
+
 def test_the_same_net_where_the_end_waits_until_all_is_used_is_bounded_and_sound() -> None:
     report = _verified("i>begin begin>p begin>q p>use q>use use>p2 p2>out out>o")
     assert report.sound

@@ -59,7 +59,7 @@ def bounded(
     if found is not None:
         reason = "each place has a weight by which nothing puts more than it takes"
         return holds("weights", reason, Weighted(net=net.content_hash, weights=found))
-    end = _end(net)
+    end = only_end(net)
     if end is not None and isinstance(sound, Explored | Reduced):
         reason = "it always comes to its end, and nothing is left there"
         return holds("soundness", reason, Emptied(net=net.content_hash, ends=sound, end=end))
@@ -85,7 +85,7 @@ def bounded(
     )
 
 
-def _end(net: Net) -> int | None:
+def only_end(net: Net) -> int | None:
     """The net transition that alone empties the net, and can do so once."""
     ends = [number for number, each in enumerate(net.transitions) if not each.outputs]
     if len(ends) != 1 or not net.plain or any(place.role != "control" for place in net.places):

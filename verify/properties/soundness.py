@@ -36,7 +36,7 @@ from heliostat.verify.nets.net import Marking, Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.nets.visits import VISITS_MAX
-from heliostat.verify.properties.boundedness import bounded
+from heliostat.verify.properties.boundedness import bounded, only_end
 from heliostat.verify.properties.deadlock import acts, deadlock
 from heliostat.verify.properties.leftovers import Leftover, left_behind
 from heliostat.verify.properties.verdict import Outcome, Property, Report, Verdict
@@ -164,7 +164,21 @@ def _report(
         leftover = left_behind(found.net, boundedness.certificate, found.explore)
         if leftover is not None:
             verdicts = [_left_over(found, leftover, each) for each in verdicts]
+        elif only_end(found.net) is not None and {each.outcome for each in going} == {
+            "inconclusive"
+        }:
+            verdicts = [_one_of_both(each) for each in verdicts]
     return Report(definition=name, verdicts=tuple(verdicts), net=found.net)
+
+
+def _one_of_both(verdict: Verdict) -> Verdict:
+    """The verdict with what is known of an unbounded net that leaves nothing behind at its end."""
+    if verdict.asked not in ("deadlock", "livelock") or verdict.outcome != "inconclusive":
+        return verdict
+    return replace(
+        verdict,
+        reason="it is unbounded, hence it gets stuck or never ends: which is not known",
+    )
 
 
 def _left_over(space: Space, leftover: Leftover, verdict: Verdict) -> Verdict:
