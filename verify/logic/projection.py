@@ -26,7 +26,7 @@ from typing import Final
 
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.logic.tidying import tidied
-from heliostat.verify.nets.net import Arcs, Marking, Net, NetTransition
+from heliostat.verify.nets.net import TOKENS_MAX, Arcs, Marking, Net, NetTransition
 from heliostat.verify.space.stubborn import absorbs
 
 ROUNDS_MAX: Final = 60
@@ -179,7 +179,11 @@ class _Search:
                 continue
             if number in self._seen or not self._confluent(number, takers):
                 continue
-            if place in self._given_back:
+            if place in self._given_back or self._initial[place] > 1:
+                continue
+            if self._initial[place] and any(
+                self._initial[target] + weight > TOKENS_MAX for target, weight in each.outputs
+            ):
                 continue
             self._pass(place, number, putters, takers)
             changed = True

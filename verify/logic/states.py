@@ -142,7 +142,10 @@ class Exploration:
         self._todo: deque[int] = deque()
         self._budget, self._deep = budget, deep
         if start is None:
-            marking, self.states.settling[-1, ENDS] = projection.settled(net.initial)
+            try:
+                marking, self.states.settling[-1, ENDS] = projection.settled(net.initial)
+            except TooManyTokens:
+                marking = net.initial  # told of when it is explored
             start = (marking, frozenset())
         self._number(start)
 
