@@ -110,7 +110,7 @@ def needs(
     dependents = step.dependents
     if step.cancels:
         found = dict.fromkeys(dependents)
-        for number in cancelled:
+        for number in step.cancels:
             found.update(dict.fromkeys(plan.steps[number].dependents))
         dependents = tuple(found)
     expected: list[Expected] = []
