@@ -220,7 +220,7 @@ class TestProver:
     def test_an_unknown_bound_alone_is_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from heliostat.verify.properties import soundness
 
-        def bounded(*_: object) -> Verdict:
+        def bounded(*_: object, **__: object) -> Verdict:
             return Verdict(asked="boundedness", outcome="inconclusive", engine="none", reason="x")
 
         monkeypatch.setattr(soundness, "bounded", bounded)
