@@ -640,9 +640,9 @@ def _handler_fired(marking: Marking, event: e.HandlerFired) -> None:
             triggered.remove(each.step)
             opened.visit(root, plan.steps[each.step])
         elif each.scope in sides and sides[each.scope] in customs:
-            if each.scope != marking.next_scope:
+            if each.scope < marking.next_scope:
                 raise Unfit(f"scope {each.scope} opens, {marking.next_scope} is the next")
-            marking.next_scope += 1
+            marking.next_scope = each.scope + 1
             side = marking.add_scope(each.scope, sides.pop(each.scope), None)
             marking.rarely().sides.add(each.scope)
             opened.start_of(side)
