@@ -1,4 +1,4 @@
-"""The definitions on docs/verification.md: each is one, and what is declared of it is proved."""
+"""The definitions on the pages about proofs: each is one, and what is declared of it is proved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from heliostat.engine.plan.compile import compile_plan
 from heliostat.verify.analyses import ANALYSES, Subject, analysed
 from tests.docs.running import DOCS
 
-PAGE = (DOCS / "verification.md").read_text()
+PAGES = [DOCS / "verification.md", *sorted((DOCS / "verification").glob("*.md"))]
+PAGE = "\n".join(page.read_text() for page in PAGES)
 BLOCKS = [
     block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE) if block.startswith("id: ")
 ]

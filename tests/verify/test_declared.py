@@ -115,7 +115,7 @@ def test_a_loop_is_told_in_every_form() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["definitions.md", "verification.md"])
+@pytest.mark.parametrize("page", ["definitions.md", "verification/properties.md"])
 def test_the_examples_of_the_documentation_hold(page: str) -> None:
     told = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
     examples = [

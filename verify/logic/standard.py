@@ -15,4 +15,4 @@ SAME_AS: Final[dict[str, str]] = {
     "livelock freedom": "livelock",
     "all steps reachable": "dead steps",
 }
-"""By name, the property that says the same; docs/verification.md has the formulas."""
+"""By name, the property that says the same; docs/verification/properties.md has the formulas."""

@@ -53,7 +53,9 @@ def _formulas(each: DeclaredProperty, path: Path, known: Iterable[str], findings
         try:
             named = mentions(text)
         except Misformed as error:
-            cure = _other_logic(kind, text) or "docs/verification.md lists what it may say"
+            cure = (
+                _other_logic(kind, text) or "docs/verification/properties.md lists what it may say"
+            )
             span = (error.start, error.end)
             findings.add("HS221", place, error.message, cure, span=span)
             continue
