@@ -458,6 +458,7 @@ class TestDeclared:
         assert self.asked("properties: [{id: quick, within: 600ms}]\n" + WITHDRAWN).exact
         found = self.asked("properties: [{id: quick, within: 1s}]\n" + WITHDRAWN)
         assert found.outcome == "inconclusive"
+        assert "timeout" in str(found.faults[0].cure)
         assert found.reason.startswith("the bound is 5s, and no execution is known")
 
     def test_is_not_known_where_nothing_bounds_a_step(self) -> None:

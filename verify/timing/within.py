@@ -110,7 +110,16 @@ def _verdict(
             if total.most == inf
             else f"the bound is {amount(total.most)}, and no execution is known that takes so long"
         )
-        return Verdict(asked=id, outcome="inconclusive", engine=engine, reason=reason)
+        fault = Fault(
+            code="HS509",
+            message=f"not known: {id} ({reason})",
+            cure="bound steps by `timeout` or `deadline`, loops by the tag `visits_max`",
+            field=field,
+            severity="warning",
+        )
+        return Verdict(
+            asked=id, outcome="inconclusive", engine=engine, reason=reason, faults=(fault,)
+        )
     return Verdict(
         asked=id,
         outcome="fails",
