@@ -121,9 +121,9 @@ def wfformat(
         path = Path(folder, f"{file.stem}.yaml")
         path.write_text(imported.text, encoding="utf-8")
         if runs:
-            context.invoke(run, file=path, **shared)
+            context.invoke(run, file=str(path), **shared)
         else:
-            context.invoke(register, files=(path,), **shared)
+            context.invoke(register, files=(str(path),), **shared)
 
 
 def _write(imported: Imported, target: Path) -> None:
