@@ -160,7 +160,7 @@ def test_what_is_not_known_is_exit_code_3(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(0, 10**9, 10))
-    monkeypatch.setattr("heliostat.api.cli.verify.time.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("heliostat.api.cli.proving.time.monotonic", lambda: next(ticks))
     (here / "many.yaml").write_text(MANY)
     code, out, _ = ran(capsys, "verify", "many.yaml", "--time-budget", "1ms", "-p", "livelock")
     assert code == 3
