@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from importlib import import_module
 from typing import Final
 
 from heliostat.engine.authoring.canonical import content_hash
@@ -17,6 +18,7 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.plan.compile import compile_plan
+from heliostat.engine.plan.plan import Plan
 from heliostat.verify.analyses import AT_REGISTRATION, Subject, analysed, analysis
 from heliostat.verify.budget import Budget
 from heliostat.verify.properties.verdict import Verdict
@@ -73,12 +75,12 @@ class Prover:
         from heliostat.verify.properties.soundness import verify  # who registers nothing needs none
 
         try:
-            for name in AT_REGISTRATION:
-                analysis(name)  # loading its module is no part of the proof's time
+            plan = compile_plan(definition)
+            _load(plan)
             # by the time that this thread had the interpreter: a busy machine changes no answer
             subject = Subject(
                 definition=definition,
-                plan=compile_plan(definition),
+                plan=plan,
                 time_max_ms=self._time_max_ms,
                 now_ms=lambda: time.thread_time() * 1_000,
                 figures=False,
@@ -99,6 +101,18 @@ class Prover:
             for each in verdicts
             if each.outcome != "inconclusive" or each.asked not in UNTOLD
         )
+
+
+def _load(plan: Plan) -> None:
+    """What proofs need: to load it, once in a process, is no part of a proof's time."""
+    import_module("heliostat.verify.data.agreeing")
+    from heliostat.verify.data.guards import conditional
+    from heliostat.verify.data.solver import load
+
+    for name in AT_REGISTRATION:
+        analysis(name)
+    if any(map(conditional, plan.steps)):
+        load()
 
 
 def _unknown(reason: str) -> Verdict:

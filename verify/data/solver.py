@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from heliostat.verify.budget import UNBOUNDED, Budget
@@ -30,9 +31,12 @@ _ESCAPED: Final = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
 Answer: TypeAlias = Literal["possible", "impossible", "unknown"]
 
 
+@cache
 def load() -> None:
-    """Load the library, as the first question would."""
-    import z3  # noqa: F401
+    """Load the library, and have it set itself up, as the first question would."""
+    import z3
+
+    z3.Solver(ctx=z3.Context()).check()
 
 
 class Solver:
