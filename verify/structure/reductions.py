@@ -116,10 +116,20 @@ class _Search:
                 elif self.shrinking.initial[place] and len(self.shrinking.takers[place]) == 1:
                     self._merge(place)
             self._fire()
-            if len(self.steps) == count:
+            if len(self.steps) == count and self._goes_on():
                 self._forget_sums()  # dearer, and most nets need it not
             if len(self.steps) == count:
                 break
+
+    def _goes_on(self) -> bool:
+        """Whether anything but a failure may happen first: else one marking is all there is."""
+        initial = self.shrinking.initial
+        return any(
+            each.ending != "failed"
+            and all(initial[place] >= weight for place, weight in each.inputs)
+            and not any(initial[place] for place in each.inhibitors)
+            for each in self.shrinking.transitions.values()
+        )
 
     def spell(self, numbers: Sequence[int]) -> list[int]:
         """Net transitions of the whole net, in order."""
