@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .atoms import TRUE, Atom
-from .reading import Logic, Mention, read
+from .reading import Logic, Mention, atoms_of, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,7 @@ def mentions(text: str) -> tuple[Mention, ...]:
 
 def atoms(formula: Formula) -> tuple[Atom, ...]:
     """The atoms of a formula, each once."""
-    found = dict[Atom, None]()
-    todo: list[Formula] = [formula]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, Atom):
-            found[each] = None
-        else:
-            todo.extend(parts(each))
-    return tuple(found)
+    return atoms_of(formula, parts)
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:

@@ -8,7 +8,7 @@ binding strength, the strongest first: prefixes and `!`, infixes as `U` (to the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -66,6 +66,23 @@ def read(text: str, logic: Logic[F]) -> tuple[F, tuple[Mention, ...]]:
     """
     reader = _Reader(text, logic)
     return reader.whole(), tuple(reader.mentions)
+
+
+def atoms_of(formula: F, parts: Callable[[F], Iterable[F]]) -> tuple[Atom, ...]:
+    """The atoms of a formula of any logic, each once.
+
+    Args:
+        parts: the formulas that one is made of.
+    """
+    found = dict[Atom, None]()
+    todo = [formula]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, Atom):
+            found[each] = None
+        else:
+            todo.extend(parts(each))
+    return tuple(found)
 
 
 class _Reader(Generic[F]):
