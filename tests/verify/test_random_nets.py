@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 from heliostat.verify.nets.net import Net, NetBuilder
-from heliostat.verify.properties.soundness import distances
+from heliostat.verify.properties.spaces import distances
 from heliostat.verify.space.explore import Graph, explore
 from heliostat.verify.structure.reductions import reduce
 

@@ -35,7 +35,8 @@ from heliostat.verify.nets.dot import dot
 from heliostat.verify.nets.net import Net, NetBuilder
 from heliostat.verify.nets.translation import translate
 from heliostat.verify.properties.deadlock import deadlock
-from heliostat.verify.properties.soundness import distances, verify
+from heliostat.verify.properties.soundness import verify
+from heliostat.verify.properties.spaces import distances
 from heliostat.verify.properties.verdict import (
     AddTransition,
     BreakDependencyCycle,

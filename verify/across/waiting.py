@@ -28,7 +28,7 @@ from heliostat.verify.certificates.certificates import DeadRun
 from heliostat.verify.nets.net import Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.properties.deadlock import acts
-from heliostat.verify.properties.soundness import Space, ends_always, explored
+from heliostat.verify.properties.spaces import Space, ends_always, explored
 from heliostat.verify.properties.verdict import Act, Fault, Verdict
 from heliostat.verify.reports.diagnostics import in_words, named
 

@@ -26,7 +26,7 @@ from heliostat.verify.nets.translation import Translation, translate
 from heliostat.verify.nets.watching import Watching, shortest
 from heliostat.verify.people.given import Given, given
 from heliostat.verify.properties.deadlock import acts
-from heliostat.verify.properties.soundness import Space, explored
+from heliostat.verify.properties.spaces import Space, explored
 from heliostat.verify.properties.verdict import Act, Fault, Outcome, Verdict
 from heliostat.verify.reports.diagnostics import in_words, named
 

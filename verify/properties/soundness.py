@@ -16,50 +16,44 @@ is left decides the first three; what these preserve is said in `certificates.sh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
-from heliostat.verify.budget import UNBOUNDED, Budget, OutOfTime
+from heliostat.verify.budget import Budget, OutOfTime
 from heliostat.verify.certificates.certificates import (
-    Certificate,
     CutOff,
     DeadRun,
-    Explored,
     Pump,
-    Reduced,
     Trapped,
 )
 from heliostat.verify.nets.net import Marking, Net, TooManyTokens
-from heliostat.verify.nets.parts import Abstraction
-from heliostat.verify.nets.translation import Translation, translate
-from heliostat.verify.nets.visits import VISITS_MAX
+from heliostat.verify.nets.translation import translate
 from heliostat.verify.properties.boundedness import bounded, only_end
 from heliostat.verify.properties.deadlock import acts, deadlock
 from heliostat.verify.properties.leftovers import Leftover, left_behind
+from heliostat.verify.properties.spaces import (
+    STATES_MAX,
+    Space,
+    as_it_is,
+    explored,
+)
 from heliostat.verify.properties.verdict import Outcome, Property, Report, Verdict
 from heliostat.verify.reading.models import Alarm, Model
 from heliostat.verify.resources.deadlock import with_waiting
-from heliostat.verify.space.explore import Graph, Inconclusive, explore
+from heliostat.verify.space.explore import Graph, Inconclusive
 from heliostat.verify.space.visiting import unvisited, visits
-from heliostat.verify.structure.reductions import Reduction, reduce, unreduced
 
 FINE_STATES_MAX: Final = 1_000
 """Markings of the exact net before the coarse one is tried."""
-
-STATES_MAX: Final = 50_000
-"""Markings of the last exploration; with more the answer is inconclusive."""
 
 DEADLOCKS_MAX: Final = 10
 """Deadlocks that one verdict tells of."""
 
 WHOLE_STATES_MAX: Final = 5_000
 """Markings of the whole net, where something is wrong with the reduced one: a shorter tale."""
-
-ON_THE_WAY_MAX: Final = 10_000
-"""Net transitions that lead from a dead marking of a reduced net to one of the whole net."""
 
 _PROPERTIES: Final[tuple[Property, ...]] = ("deadlock", "livelock", "dead steps", "boundedness")
 
@@ -82,11 +76,15 @@ def verify(
     name = f"{plan.id}:{plan.version}"
     budget = Budget(time_max_ms, now_ms)
     try:
-        found = _looked(
-            translate(plan, "proof", budget), min(states_max, FINE_STATES_MAX), budget=budget
+        found = explored(
+            translate(plan, "proof", budget),
+            states_max=min(states_max, FINE_STATES_MAX),
+            budget=budget,
         )
         if found.stopped is not None and found.stopped.bound == "states":
-            found = _looked(translate(plan, "coarse", budget), states_max, budget=budget)
+            found = explored(
+                translate(plan, "coarse", budget), states_max=states_max, budget=budget
+            )
     except (TooManyTokens, OutOfTime) as error:
         reason = _reached(error) if isinstance(error, OutOfTime) else str(error)
         verdicts = [
@@ -116,37 +114,17 @@ def verify_model(
 
     A net without an end is not asked whether it comes to one.
     """
-    look = partial(_looked, states_max=states_max, budget=Budget(time_max_ms, now_ms))
+    look = partial(explored, states_max=states_max, budget=Budget(time_max_ms, now_ms))
     report = _report(model.name, look(model.translation), model.steps, states_max, ends=model.ends)
     alarmed = [_alarmed(asked, look(each)) for asked, each in model.alarmed.items()]
     return replace(report, verdicts=(*report.verdicts, *alarmed))
-
-
-def _looked(translation: Translation, states_max: int, *, budget: Budget) -> Space:
-    def timed(net: Net, *, reduce: bool = True, states_max: int) -> Graph:
-        graph = explore(
-            net,
-            reduce=reduce,
-            states_max=states_max,
-            time_max_ms=budget.left_ms(),
-            now_ms=budget.now_ms,
-        )
-        if graph.stopped is not None and graph.stopped.bound == "time":
-            graph.stopped = replace(graph.stopped, limit=budget.time_max_ms or 0)
-        return graph
-
-    reduction = reduce(translation.net, budget)
-    graph = timed(reduction.net, states_max=states_max)
-    return Space(
-        translation=translation, reduction=reduction, graph=graph, explore=timed, budget=budget
-    )
 
 
 def _report(
     name: str, found: Space, steps: tuple[str, ...], states_max: int, *, ends: bool
 ) -> Report:
     if found.graph.dead or (ends and found.stopped is None and min(found.ends) < 0):
-        found = _as_it_is(found, min(states_max, WHOLE_STATES_MAX)) or found
+        found = as_it_is(found, min(states_max, WHOLE_STATES_MAX)) or found
     going = [_deadlocks(found), *([_livelock(found)] if ends else [])]
     sound = ends and all(each.outcome == "holds" for each in going)
     boundedness = bounded(
@@ -193,133 +171,6 @@ def _left_over(space: Space, leftover: Leftover, verdict: Verdict) -> Verdict:
                 _going_on(space, leftover.run, leftover.behind), certificate=leftover.shown
             )
     return verdict
-
-
-@dataclass(kw_only=True)
-class Space:
-    """A net, what it was reduced to, and what was explored of that."""
-
-    translation: Translation
-    reduction: Reduction
-    graph: Graph
-    explore: Callable[..., Graph]  # in the time that the caller gave
-    budget: Budget
-
-    @property
-    def net(self) -> Net:
-        return self.translation.net
-
-    @property
-    def rests_on(self) -> tuple[Abstraction, ...]:
-        return self.translation.abstractions
-
-    @property
-    def stopped(self) -> Inconclusive | None:
-        return self.graph.stopped
-
-    @cached_property
-    def ends(self) -> list[int]:
-        return distances(self.graph)
-
-    @cached_property
-    def overflown(self) -> str | None:
-        """That more visits of a step may be open than the net holds, in words."""
-        seen = (self.overflow(marking) for marking in self.graph.markings)
-        step = next((step for step in seen if step is not None), None)
-        if step is None:
-            return None
-        return f"more than {VISITS_MAX} visits of {step!r} may be open at once"
-
-    def overflow(self, marking: Marking) -> str | None:
-        """The step of which more visits are open there than the net holds."""
-        overflows = self.translation.overflows.items()
-        return next((step for place, step in overflows if marking[place]), None)
-
-    @property
-    def engine(self) -> str:
-        return "reduction" if len(self.graph.markings) == 1 else "exploration"
-
-    def certificate(self) -> Certificate:
-        """That nothing is dead and, where it can, that an end can always be reached."""
-        explored = Explored(
-            net=self.reduction.net.content_hash,
-            markings=tuple(self.graph.markings),
-            stubborn=tuple(self.graph.stubborn),
-            ends=tuple(self.ends) if min(self.ends) >= 0 else (),
-        )
-        if not self.reduction.steps:
-            return explored
-        return Reduced(net=self.net.content_hash, steps=self.reduction.steps, then=explored)
-
-    def run_to(self, number: int) -> tuple[tuple[int, ...], Marking]:
-        """A run of the whole net, and where it leads.
-
-        Raises:
-            TooManyTokens: on its way a place holds more than a marking counts.
-        """
-        run, marking = self.reduction.run(self.graph.run_to(number)), self.net.initial
-        for fired in run:
-            marking = self.net.fire(marking, fired)
-        return run, marking
-
-    def dead_run(self, number: int) -> tuple[tuple[int, ...], Marking] | None:
-        """A run of the whole net to a dead marking: what was postponed happens at last.
-
-        None where it leads elsewhere, or a place comes to hold more than a marking counts.
-        """
-        try:
-            return self._dead_run(number)
-        except TooManyTokens:
-            return None
-
-    def _dead_run(self, number: int) -> tuple[tuple[int, ...], Marking] | None:
-        net, late = self.net, list[int]()
-        run, marking = self.run_to(number)
-        own = [n for n, each in enumerate(net.transitions) if not each.outside]
-        enabled = {n for n in own if net.enabled(marking, n)}
-        while len(late) < ON_THE_WAY_MAX and not self.budget.over:
-            if not enabled:
-                return (*run, *late), marking
-            live = [n for n in enabled if net.transitions[n].ending != "failed"]
-            if not live:
-                break
-            late.append(min(live))
-            marking = net.fire(marking, late[-1])
-            if net.is_final(marking):
-                break
-            near = net.watching(late[-1])
-            now = {n for n in near if not net.transitions[n].outside and net.enabled(marking, n)}
-            enabled = (enabled - near) | now
-        return None
-
-
-def _as_it_is(space: Space, states_max: int) -> Space | None:
-    """The same net, explored without structural reductions; None if it is too large for that."""
-    graph = space.explore(space.net, states_max=states_max)
-    if graph.stopped is not None and graph.stopped.bound != "tokens":
-        return None
-    return replace(space, reduction=unreduced(space.net), graph=graph)
-
-
-def distances(graph: Graph) -> list[int]:
-    """Of each marking the number of explored steps to an end; -1 where there is none."""
-    found = [-1] * len(graph.markings)
-    before: list[list[int]] = [[] for _ in graph.markings]
-    for number, edges in enumerate(graph.edges):
-        for _, target in edges:
-            before[target].append(number)
-    ring = [*graph.final, *graph.dead]
-    for number in ring:
-        found[number] = 0
-    while ring:
-        ring_next = []
-        for number in ring:
-            for source in before[number]:
-                if found[source] < 0:
-                    found[source] = found[number] + 1
-                    ring_next.append(source)
-        ring = ring_next
-    return found
 
 
 def _inconclusive(asked: Property, reason: str) -> Verdict:
@@ -527,23 +378,3 @@ def _visited(net: Net, happened: set[int]) -> set[str | None]:
     found = {net.places[n].step for n in places if net.places[n].visit}
     acting = (net.transitions[n] for n in happened)
     return found | {each.step for each in acting if each.act}
-
-
-def explored(
-    translation: Translation,
-    *,
-    states_max: int = STATES_MAX,
-    budget: Budget = UNBOUNDED,
-) -> Space:
-    """A net that is asked something else, reduced and explored as for soundness.
-
-    What stays for ever where it comes about, as a token of control that nothing takes, is seen: on
-    `translation.overflows` (`Space.overflow`), or as a marking that no end can be reached from.
-    """
-    return _looked(translation, states_max, budget=budget)
-
-
-def ends_always(space: Space) -> bool:
-    """Whether an end can be reached from everywhere, so that the space is its own certificate; a
-    net with an alarm (`nets.watching`) then raises none."""
-    return space.stopped is None and not space.graph.dead and min(space.ends) >= 0
