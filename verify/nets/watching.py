@@ -3,7 +3,7 @@
 To what a net does already are added *flags*, which some net transitions set or clear, and *alarms*:
 places that some other way of theirs puts a token on, for ever. A token of control that nothing
 takes keeps a marking from its end, so that neither reductions nor stubborn sets overlook it
-(`properties.soundness.explored`); it is told as `Translation.overflows` are.
+(`properties.spaces.explored`); it is told as `Translation.overflows` are.
 """
 
 from __future__ import annotations
