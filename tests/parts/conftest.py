@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from heliostat.actors import names
 from heliostat.cluster.ray_environment import prepare_loopback
 
 
@@ -30,6 +32,16 @@ def own_ray() -> Iterator[None]:
     yield
     ray.shutdown()
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def left_alone(own_ray: None) -> Iterator[None]:
+    """A test that fails leaves nothing that holds a CPU: it would take the next ones along."""
+    yield
+    for actor in ray.util.list_named_actors(all_namespaces=True):
+        if actor["namespace"] == names.NAMESPACE:
+            with contextlib.suppress(ValueError):  # it has just ended
+                ray.kill(ray.get_actor(**actor), no_restart=True)
 
 
 @pytest.fixture

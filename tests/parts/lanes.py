@@ -119,3 +119,12 @@ class Reports:
             while len(self.all) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return self.all
+
+    async def hear_of(self, step: Assignment, *, within: float = 60) -> None:
+        """Return when this very attempt was told to have begun; where it is slow, others are."""
+        async with asyncio.timeout(within):
+            while not self._heard_of(step):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    def _heard_of(self, step: Assignment) -> bool:
+        return any((each.key, each.at) == (step.key, step.at) for each in self.notices)

@@ -172,9 +172,7 @@ async def test_its_death_loses_its_tasks_uncounted(launcher: LauncherSettings) -
     lane = lane_of(launcher, reports)
     slow = step("nap", {"seconds": 60}, resources=CPU)
     lane.send([slow])
-    async with asyncio.timeout(90):
-        while not reports.notices:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await reports.hear_of(slow, within=90)
     handle = find_launcher(launcher)
     assert handle is not None
     pid = await handle.__ray_call__.remote(lambda self: os.getpid())

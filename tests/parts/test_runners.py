@@ -131,10 +131,9 @@ async def test_by_ray_calls_it_is_the_same_lane(own_ray: None, folder: Path) -> 
     pool.start()
     pool.send([step("tiny", {"x": 1})])
     await first.hear(1, within=90)
-    pool.send([step("nap", {"seconds": 3})])
-    async with asyncio.timeout(30):
-        while not first.notices:  # noqa: ASYNC110  # that it has begun
-            await asyncio.sleep(0.01)
+    nap = step("nap", {"seconds": 3})
+    pool.send([nap])
+    await first.hear_of(nap)
 
     listener = Reports()
     other = pool_of(folder, "calls", listener, "b", sockets="t", owner="1", shard_count=1)
