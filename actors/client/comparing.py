@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 from heliostat.actors.client.functions import prepare_function
 from heliostat.actors.client.interface import Registrable, Version
 from heliostat.actors.client.registration import Prepared, prepare
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.bundle import hashes_of
 from heliostat.engine.authoring.changes import Described, Differences, differences
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
 from heliostat.engine.authoring.versions import fixed_of
 from heliostat.engine.errors import InputError, NotFound

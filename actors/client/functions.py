@@ -15,10 +15,10 @@ from typing import Any
 from heliostat.actors.client.interface import Registrable
 from heliostat.actors.client.registration import Prepared, in_namespace, named_by
 from heliostat.actors.client.shipping import by_value
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.activities import check_activities
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.authoring.canonical import canonical, content, identity
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.python.code import fingerprint, folder_of, modules_in
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
 from heliostat.engine.errors import InputError

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from heliostat.actors.client.comparing import Comparable
     from heliostat.actors.client.proving import Verification
     from heliostat.actors.client.registration import Prepared
-    from heliostat.engine.authoring import Definition
     from heliostat.engine.authoring.changes import Differences
     from heliostat.engine.authoring.diagnostics import Diagnostic
+    from heliostat.engine.authoring.model import Definition
     from heliostat.engine.authoring.python.decorators import WorkflowFunction
     from heliostat.engine.plan.mapping import Obstacle
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from heliostat.actors.client.pinning import findings_of, raise_if_any
-from heliostat.engine.authoring import Definition
-from heliostat.engine.authoring.model import RetriedFields
+from heliostat.engine.authoring.model import Definition, RetriedFields
 from heliostat.engine.authoring.scopes import scopes_of
 
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.canonical import content
 from heliostat.engine.authoring.diagnostics import Findings
-from heliostat.engine.authoring.model import SubWorkflowStep
+from heliostat.engine.authoring.model import Definition, SubWorkflowStep
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.authoring.source import Path
 from heliostat.engine.calendars import Calendar

@@ -12,8 +12,8 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import structs
 
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError
 
 Verification: TypeAlias = Literal["error", "warn", "off"]

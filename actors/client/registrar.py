@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 from heliostat.actors.client.permits import check_permits
 from heliostat.actors.client.pinning import in_order, named_calendars, pinned_children
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import NotFound
 from heliostat.engine.journal.protocol import BlobStore, DefinitionRow

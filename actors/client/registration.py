@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from heliostat.actors.client.pinning import recursions
 from heliostat.actors.client.shipping import by_value
-from heliostat.engine.authoring import Definition, checked, load_definition, parse_definition
 from heliostat.engine.authoring.activities import check_activities, entry_modules
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.loading import checked, load_definition, parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.steps import ActivityOptions
 from heliostat.engine.authoring.versions import (
     RegisteredVersion,

@@ -13,9 +13,9 @@ from heliostat.actors.client.functions import with_children
 from heliostat.actors.client.interface import Registered, Registrable, Version
 from heliostat.actors.client.pinning import in_order
 from heliostat.actors.client.proving import Verification
-from heliostat.engine.authoring import Definition
 from heliostat.engine.authoring.changes import Described, Differences, differences
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError, InputError, NotFound
 from heliostat.engine.journal.protocol import DefinitionPage, DefinitionQuery, DefinitionRow
 from heliostat.engine.plan.mapping import Obstacle

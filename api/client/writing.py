@@ -16,9 +16,9 @@ from heliostat.actors.client.functions import unshipped
 from heliostat.actors.client.interface import Registrable
 from heliostat.actors.client.registration import Prepared
 from heliostat.actors.runner.encoding import UnserializableResult, encode
-from heliostat.engine.authoring import Definition, checked, parse_definition
 from heliostat.engine.authoring.canonical import canonical_body
-from heliostat.engine.authoring.loading import load_definition
+from heliostat.engine.authoring.loading import checked, load_definition, parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
 from heliostat.engine.errors import InputError, NotFound
 from heliostat.engine.values import Json, Reference, decoder

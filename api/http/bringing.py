@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from heliostat.engine.authoring import Definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.protocol import DefinitionRow
 

@@ -24,10 +24,10 @@ from msgspec import Struct
 
 from heliostat.actors.client.proving import Proving, Verification
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.activities import check_activities
 from heliostat.engine.authoring.diagnostics import Diagnostic
-from heliostat.engine.authoring.model import ActivityStep
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.model import ActivityStep, Definition
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.authoring.steps import ActivityOptions
 from heliostat.engine.errors import DefinitionError, InputError

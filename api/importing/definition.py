@@ -18,8 +18,8 @@ from msgspec import Struct
 from heliostat.api.importing.bounds import Bounds, bounds
 from heliostat.api.importing.names import definition_id, step_ids
 from heliostat.api.importing.wfformat import SCHEMA_VERSION, Task, Trace
-from heliostat.engine.authoring import parse_definition
 from heliostat.engine.authoring.fields import DURATION_TAG
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.yaml12 import NODES_MAX, TEXT_CHARS_MAX
 from heliostat.engine.errors import InputError
 

@@ -9,9 +9,3 @@ makes definitions of functions, `drawing/` makes pictures of definitions.
 Imports expressions, `plan.plan` and `plan.compile`; knows no journal, no kernel, no Ray. Start
 reading at `model.py`, then `loading.py`.
 """
-
-from .diagnostics import Diagnostic
-from .loading import checked, load_definition, parse_definition
-from .model import Definition
-
-__all__ = ["Definition", "Diagnostic", "checked", "load_definition", "parse_definition"]

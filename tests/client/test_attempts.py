@@ -14,7 +14,7 @@ from heliostat.actors.client.client import Client
 from heliostat.actors.client.registration import Prepared
 from heliostat.actors.dispatch.protocol import Assignment
 from heliostat.engine import errors
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import merge
 from heliostat.engine.identity import ExecutionKey
 from tests.client.inprocess import deployment

@@ -10,8 +10,9 @@ import pytest
 from heliostat.actors.client.permits import check_permits
 from heliostat.actors.client.registrar import Registrar
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError, NotFound
 from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.journal.protocol import DefinitionRow

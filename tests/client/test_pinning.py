@@ -11,7 +11,7 @@ import pytest
 from heliostat.actors.client.pinning import in_order, named_calendars, pinned_children
 from heliostat.actors.client.registrar import Registrar
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring import Definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.source import Source
 from heliostat.engine.authoring.versions import RegisteredVersion, decode, encode
 from heliostat.engine.calendars import Calendar, read_calendar

@@ -16,7 +16,7 @@ from heliostat.actors.client.registration import Prepared
 from heliostat.actors.client.routes import Routes
 from heliostat.actors.dispatch.protocol import Assignment
 from heliostat.actors.host.questions import Directory
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import merge
 from heliostat.engine.errors import NotFound
 from heliostat.engine.identity import ExecutionKey, shard_of

@@ -15,7 +15,7 @@ from heliostat.actors.client.registration import Prepared
 from heliostat.actors.client.tasks import Task
 from heliostat.actors.dispatch.protocol import Assignment
 from heliostat.engine import errors
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import merge
 from heliostat.engine.journal.protocol import TaskQuery
 from tests.client.inprocess import deployment

@@ -15,7 +15,7 @@ from heliostat.actors.client.registration import Prepared
 from heliostat.actors.dispatch.protocol import Assignment
 from heliostat.api.cli.story import event_lines
 from heliostat.engine import errors
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import merge
 from tests.client.inprocess import deployment
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from heliostat.api.importing.definition import definition_of
 from heliostat.api.importing.wfformat import read_trace
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.simulator import simulate
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.api.cli.app import main
-from heliostat.engine.authoring import load_definition
+from heliostat.engine.authoring.loading import load_definition
 from tests.importing.traces import BREAD
 
 

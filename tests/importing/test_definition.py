@@ -13,9 +13,9 @@ from heliostat.api.importing.bounds import bounds
 from heliostat.api.importing.definition import FUNCTIONS, Imported, definition_of
 from heliostat.api.importing.names import definition_id, step_ids
 from heliostat.api.importing.wfformat import Task, Trace, parse_trace, read_trace
-from heliostat.engine.authoring import parse_definition
 from heliostat.engine.authoring.activities import inspect_activity
 from heliostat.engine.authoring.fields import is_name, said_duration
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.errors import DefinitionError, InputError
 from heliostat.engine.simulator import simulate
 from tests.importing.traces import BREAD, trace

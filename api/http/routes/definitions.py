@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from heliostat.actors.client.interface import Version
-from heliostat.engine.authoring import Definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError, Duplicate, NotFound
 from heliostat.engine.journal.protocol import DefinitionQuery
 from heliostat.engine.journal.protocol import DefinitionSummary as StoredSummary

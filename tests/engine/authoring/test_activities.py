@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from heliostat.engine.authoring import Definition, parse_definition
 from heliostat.engine.authoring.activities import (
     check_activities,
     entry_modules,
     inspect_activity,
 )
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError
 from heliostat.engine.plan.numbering import custom_key
 

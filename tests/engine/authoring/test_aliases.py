@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
 from heliostat.engine.authoring.canonical import canonical_body, content
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.errors import DefinitionError
 
 ACTIVITY = {"id": "a", "type": "activity", "activity": "m:a"}

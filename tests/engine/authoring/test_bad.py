@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.engine.authoring import load_definition
 from heliostat.engine.authoring.diagnostics import ALL_CODES
+from heliostat.engine.authoring.loading import load_definition
 from heliostat.engine.errors import DefinitionError
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliostat.engine.authoring import parse_definition
 from heliostat.engine.authoring.bundle import bundle_modules, hashes_of
 from heliostat.engine.authoring.changes import Described, Differences, differences
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import ActivityOptions
 
 HEAD = 'id: d\nversion: "1"\n'

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from heliostat.engine.authoring import bundle, not_built, parse_definition, yaml12
+from heliostat.engine.authoring import bundle, not_built, yaml12
 from heliostat.engine.authoring.aliases import policies, words
 from heliostat.engine.authoring.checks.slots import DATA_FIELDS, EXPRESSION_FIELDS
 from heliostat.engine.authoring.diagnostics import ALL_CODES
@@ -28,6 +28,7 @@ from heliostat.engine.authoring.fields import (
     Starting,
     Triggering,
 )
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.model import STEP_TYPES, Branch, Definition
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from heliostat.engine.authoring import Definition, load_definition, parse_definition
 from heliostat.engine.authoring.canonical import canonical_body, content_hash
+from heliostat.engine.authoring.loading import load_definition, parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.expressions import Expression
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import END, Edge, ErrorClause, Plan, Resources, Retry, StepPlan

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.engine.authoring import Definition, checked, load_definition, parse_definition
+from heliostat.engine.authoring.loading import checked, load_definition, parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.yaml12 import TEXT_CHARS_MAX
 from heliostat.engine.errors import DefinitionError
 

@@ -10,9 +10,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heliostat.engine.authoring import Definition, Diagnostic, parse_definition
 from heliostat.engine.authoring.canonical import canonical_body, content, content_hash
-from heliostat.engine.authoring.loading import load_definition
+from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.loading import load_definition, parse_definition
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.source import offsets_of
 from heliostat.engine.authoring.versions import plan_of, register
 from heliostat.engine.errors import DefinitionError

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from heliostat.engine.authoring import Diagnostic, parse_definition
 from heliostat.engine.authoring.checks.refused import REFUSED
-from heliostat.engine.authoring.diagnostics import CODES
+from heliostat.engine.authoring.diagnostics import CODES, Diagnostic
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.errors import DefinitionError
 
 ONE = "{id: a, type: activity, activity: m:a}"

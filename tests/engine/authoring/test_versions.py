@@ -5,7 +5,7 @@ from datetime import date
 import msgspec
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.steps import ActivityOptions
 from heliostat.engine.authoring.versions import (
     Compiled,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.kernel.codec import decode_event, encode_event
 from heliostat.engine.kernel.events import ExecutionStarted
 from heliostat.engine.kernel.messages import StartChild

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.builtin import TARGETS
 from heliostat.engine.calendars import DEFAULT_CALENDAR
 from heliostat.engine.expressions import EvaluationContext

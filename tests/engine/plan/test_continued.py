@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan import numbering as module
 from heliostat.engine.plan.compile import compile_plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.mapping import PlanMapping, map_plans
 from tests.engine.kernel.versions import plans_of

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from heliostat.engine.authoring import parse_definition
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.numbering import Numbering, make_numbering
 
