@@ -23,7 +23,7 @@ from heliostat.verify.data.cases import (
     told,
     truths,
 )
-from heliostat.verify.data.encoding import NO_FORMULA
+from heliostat.verify.data.notes import NO_FORMULA
 from heliostat.verify.data.places import INPUT, Places
 from heliostat.verify.data.solver import Formula, Solver
 from heliostat.verify.data.store import Store

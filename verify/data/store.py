@@ -12,7 +12,8 @@ from heliostat.engine.expressions import Data, Expression, Path, Template
 from heliostat.engine.expressions.ast import Node
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
-from heliostat.verify.data.encoding import Encoder, Notes, member
+from heliostat.verify.data.encoding import Encoder
+from heliostat.verify.data.notes import Notes
 from heliostat.verify.data.places import Location, Places
 from heliostat.verify.data.schemas import promised
 from heliostat.verify.data.solver import Formula, Solver
@@ -22,6 +23,7 @@ from heliostat.verify.data.terms import (
     Unknowns,
     list_of,
     literal,
+    member,
     object_of,
 )
 

@@ -10,7 +10,7 @@ smallest JSON that has it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from heliostat.engine.expressions import MISSING, Instant
@@ -236,6 +236,55 @@ def object_of(solver: Solver, entries: Mapping[str, Term]) -> Term:
         length=solver.integer_value(len(entries)),
         entries=entries,
     )
+
+
+def chosen(solver: Solver, condition: Formula, then: Term, otherwise: Term) -> Term:
+    """One of two terms; a term of its own, so that its error may be set."""
+    if isinstance(condition, bool):
+        return replace(then if condition else otherwise)
+    kinds = {
+        kind: solver.choose(condition, then.of(kind), otherwise.of(kind))
+        for kind in KINDS
+        if kind in then.kinds or kind in otherwise.kinds
+    }
+
+    def either(left: Formula, right: Formula) -> Formula:
+        if left is None or right is None:
+            return right if left is None else left
+        return solver.choose(condition, left, right)
+
+    return Term(
+        kinds=kinds,
+        error=solver.choose(condition, then.error, otherwise.error),
+        truth=solver.choose(condition, then.truth, otherwise.truth),
+        number=either(then.number, otherwise.number),
+        text=either(then.text, otherwise.text),
+        length=either(then.length, otherwise.length),
+        whole=then.whole and otherwise.whole,
+    )
+
+
+def element(term: Term, at: int) -> Term | None:
+    """What an index from 0 finds in a list; None if that has no formula."""
+    if term.items is not None:
+        return term.items[at] if at < len(term.items) else Term(kinds={"null": True})
+    return term.cell.element(at).term if term.cell is not None else None
+
+
+def member(term: Term, key: str | int) -> Term | None:
+    """What a name or an index finds in a value; None if that has no formula."""
+    if term.entries is not None:
+        return term.entries.get(str(key)) if isinstance(key, str) else Term(kinds={"null": True})
+    if term.items is not None:
+        if isinstance(key, int) and -len(term.items) <= key < len(term.items):
+            return term.items[key]
+        return Term(kinds={"null": True})
+    cell: Cell | None = term.cell
+    if cell is not None:
+        if isinstance(key, str):
+            return cell.member(key).term
+        return cell.element(key).term if key >= 0 else None
+    return None if SIZED & term.kinds.keys() else Term(kinds={"null": True})
 
 
 @dataclass(slots=True)
