@@ -42,6 +42,10 @@ class TestSchemas:
             (("spec", "rayClusterConfig", "headGroupSpec", "template", "spec", "volume"), []),
             (("spec", "rayClusterConfig", "workerGroupSpecs", 0, "minReplicas"), "2"),
             (("spec", "upgradeStrategy", "type"), "Rolling"),
+            (("spec", "upgradeStrategy", "clusterUpgradeOptions"), {"stepSizePercent": 5}),
+            (("spec", "rayClusterConfig", "managedBy"), "somebody"),
+            (("spec", "rayClusterConfig", "gcsFaultToleranceOptions"), {}),
+            (("spec", "rayClusterConfig", "tlsOptions"), {"enabled": True}),
             (("spec", "rayClusterConfig", "workerGroupSpecs", 0, "template", "spec", "containers",
               0, "lifecycle", "preStop", "exec", "command"), "heliostat"),
         ],
@@ -53,6 +57,64 @@ class TestSchemas:
             at = at[key]
         at[path[-1]] = value
         assert faults(broken) != []
+
+
+class TestWhatTheOperatorRefuses:
+    """What passes KubeRay's types, and its operator refuses all the same (`validation.go`)."""
+
+    @pytest.mark.parametrize("cluster", clusters().values(), ids=clusters())
+    def test_the_second_autoscaler_wants_pods_that_are_not_restarted(self, cluster: Any) -> None:
+        assert cluster["autoscalerOptions"]["version"] == "v2"
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            spec = group["template"]["spec"]
+            assert spec.get("restartPolicy", "Never") == "Never"
+            names = {each["name"] for one in spec["containers"] for each in one.get("env", ())}
+            assert "RAY_enable_autoscaler_v2" not in names | ENVIRONMENT.keys()
+
+    @pytest.mark.parametrize("cluster", clusters().values(), ids=clusters())
+    def test_resources_and_labels_of_a_group_are_said_once(self, cluster: Any) -> None:
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            said = group["rayStartParams"].keys()
+            assert not (said & {"num-cpus", "num-gpus", "memory", "resources"}) or not group.get(
+                "resources"
+            )
+            assert "labels" not in said
+
+    @pytest.mark.parametrize("cluster", clusters().values(), ids=clusters())
+    def test_a_token_wants_a_ray_that_knows_it(self, cluster: Any) -> None:
+        assert cluster["authOptions"]["mode"] == "token"
+        assert tuple(map(int, cluster["rayVersion"].split("."))) >= (2, 52, 0)
+
+    @pytest.mark.parametrize("cluster", clusters().values(), ids=clusters())
+    def test_fault_tolerance_is_not_switched_on_by_a_variable(self, cluster: Any) -> None:
+        assert "gcsFaultToleranceOptions" not in cluster
+        names = {
+            each["name"]
+            for container in cluster["headGroupSpec"]["template"]["spec"]["containers"]
+            for each in container.get("env", ())
+        }
+        assert not {"RAY_REDIS_ADDRESS", "REDIS_USERNAME", "REDIS_PASSWORD"} & (
+            names | ENVIRONMENT.keys()
+        )
+
+    def test_a_cluster_of_a_service_has_no_strategy_of_its_own(self) -> None:
+        service = resources()["rayservice.yaml", "RayService", "heliostat"]["spec"]
+        assert "upgradeStrategy" not in service["rayClusterConfig"]
+        assert "name" not in service["rayClusterConfig"]["headGroupSpec"].get("headService", {})
+
+    def test_a_job_in_a_cluster_that_is_there_is_not_repeated(self) -> None:
+        job = resources()["raycluster.yaml", "RayJob", "heliostat-up"]["spec"]
+        assert job["clusterSelector"]
+        assert job["submissionMode"] != "SidecarMode"
+        assert not {"backoffLimit", "deletionStrategy"} & job.keys()
+        assert not job.get("suspend")
+        assert "ttlSecondsAfterFinished" not in job or job["shutdownAfterJobFinishes"]
+
+    def test_names_make_names_of_services(self) -> None:
+        """A DNS-1035 label, and short enough for what KubeRay makes of it."""
+        for _, kind, name in resources():
+            if kind in ("RayService", "RayCluster", "RayJob"):
+                assert re.fullmatch(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?", name), name
 
 
 class TestTogether:

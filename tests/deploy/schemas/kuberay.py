@@ -1,9 +1,10 @@
-"""What KubeRay's resources may hold, by `ray.io/v1` as of KubeRay 1.5.1.
+"""What KubeRay's resources may hold, by `ray.io/v1` as of KubeRay 1.5.
 
 The operator's own definitions are a megabyte each, nearly all of it Kubernetes' pods repeated. This
-is the rest, written down from its published types: each field that there is, its type and its
-allowed values; where a pod begins, Kubernetes' schema goes on (`kubernetes.json`). As strict as
-that: a field that is not known is an error.
+is the rest, written down from its Go types: each field that there is, its type and its allowed
+values; where a pod begins, Kubernetes' schema goes on (`kubernetes.json`). As strict as that: a
+field that is not known is an error, and so is one that came after 1.5 (listed in `README.md`). What
+the operator refuses beyond its types (`validation.go`) is in `test_manifests.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ def _closed(required: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
 
 def _one_of(*values: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(values)}
+
+
+_MANAGER: Final = _one_of("ray.io/kuberay-operator", "kueue.x-k8s.io/multikueue")
+
+_CREDENTIAL: Final = _closed(value=_TEXT, valueFrom=_kubernetes("io.k8s.api.core.v1.EnvVarSource"))
+
+_FAULT_TOLERANCE: Final = _closed(
+    ("redisAddress",),
+    redisAddress=_TEXT,
+    redisUsername=_CREDENTIAL,
+    redisPassword=_CREDENTIAL,
+    externalStorageNamespace=_TEXT,
+)
 
 
 _AUTOSCALER: Final = _closed(
@@ -83,27 +97,53 @@ _CLUSTER: Final = _closed(
     enableInTreeAutoscaling=_BOOLEAN,
     autoscalerOptions=_AUTOSCALER,
     headServiceAnnotations=_BY_NAME,
-    gcsFaultToleranceOptions={"type": "object"},
+    gcsFaultToleranceOptions=_FAULT_TOLERANCE,
     upgradeStrategy=_closed(type=_one_of("Recreate", "None")),
-    managedBy=_TEXT,
+    managedBy=_MANAGER,
     suspend=_BOOLEAN,
     headGroupSpec=_HEAD,
     workerGroupSpecs={"type": "array", "items": _WORKERS},
 )
 
 _SERVICE: Final = _closed(
+    ("rayClusterConfig",),
     serveConfigV2=_TEXT,
     rayClusterConfig=_CLUSTER,
     upgradeStrategy=_closed(
         type=_one_of("NewCluster", "NewClusterWithIncrementalUpgrade", "None"),
-        clusterUpgradeOptions={"type": "object"},
+        clusterUpgradeOptions=_closed(
+            ("stepSizePercent", "intervalSeconds", "gatewayClassName"),
+            maxSurgePercent=_COUNT,
+            stepSizePercent=_COUNT,
+            intervalSeconds=_COUNT,
+            gatewayClassName=_TEXT,
+        ),
     ),
     serveService=_kubernetes("io.k8s.api.core.v1.Service"),
     excludeHeadPodFromServeSvc=_BOOLEAN,
     rayClusterDeletionDelaySeconds=_COUNT,
     deploymentUnhealthySecondThreshold=_COUNT,
     serviceUnhealthySecondThreshold=_COUNT,
-    managedBy=_TEXT,
+)
+
+_DELETED: Final = _one_of("DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone")
+
+_DELETION: Final = _closed(
+    onSuccess=_closed(policy=_DELETED),
+    onFailure=_closed(policy=_DELETED),
+    deletionRules={
+        "type": "array",
+        "minItems": 1,
+        "items": _closed(
+            ("policy", "condition"),
+            policy=_DELETED,
+            condition=_closed(
+                jobStatus=_one_of("SUCCEEDED", "FAILED"),
+                jobDeploymentStatus=_one_of("Failed"),
+                ttlSeconds=_COUNT,
+            ),
+        ),
+    },
 )
 
 _JOB: Final = _closed(
@@ -121,11 +161,10 @@ _JOB: Final = _closed(
     rayClusterSpec=_CLUSTER,
     activeDeadlineSeconds=_COUNT,
     backoffLimit=_COUNT,
-    preRunningDeadlineSeconds=_COUNT,
     ttlSecondsAfterFinished=_COUNT,
     shutdownAfterJobFinishes=_BOOLEAN,
-    deletionStrategy={"type": "object"},
-    managedBy=_TEXT,
+    deletionStrategy=_DELETION,
+    managedBy=_MANAGER,
     suspend=_BOOLEAN,
 )
 
