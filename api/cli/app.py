@@ -142,6 +142,9 @@ def exit_code(error: HeliostatError) -> int:
 
 def _usage_error(error: click.ClickException, output: Output) -> int:
     message = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and output.format == "text":
+        output.note(message)  # the help, which needs no "error: " before it
+        return EXIT_USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None and output.format == "text":
         message += f"\n{context.get_usage()}\nTry '{context.command_path} --help' for help."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliostat.api.cli.options import duration_ms
-from heliostat.api.cli.output import Output, json_text
+from heliostat.api.cli.output import Output, json_text, printable
 from heliostat.engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,9 +75,15 @@ def cases(
     else:
         written = (markdown if format_ == "markdown" else text)(made).rstrip("\n")
     if path is None:
-        click.echo(written)
+        click.echo(printable(written))
     else:
-        path.write_text(f"{written}\n", encoding="utf-8")
+        try:
+            path.write_text(f"{written}\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"--output {str(path)!r} cannot be written: {error.strerror or error}; name a file "
+                f"in a folder that exists"
+            ) from error
         Output("text").note(f"{len(made.cases)} cases are in {path}")
     context.exit(1 if not made.agree else 3 if made.bound else 0)
 

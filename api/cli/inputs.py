@@ -36,7 +36,7 @@ def read_value(text: str | None, option: str) -> Any:
     if text is None:
         return None
     if text == "-":
-        return _parsed(sys.stdin.read(), "stdin")
+        return _parsed(_standard_input(), "stdin")
     if not text.startswith("@"):
         if not _names_file(text):
             return _parsed(text, option)
@@ -44,8 +44,11 @@ def read_value(text: str | None, option: str) -> Any:
     path = Path(text[1:])
     try:
         content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the input file {str(path)!r} cannot be read: {error}") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"the input file {str(path)!r} cannot be read: {why}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the input file {str(path)!r} {_not_utf8(error)}") from error
     return _yaml(content, path) if path.suffix in (".yaml", ".yml") else _parsed(content, str(path))
 
 
@@ -89,10 +92,39 @@ def _yaml(text: str, path: Path) -> Any:
     return value
 
 
-def _parsed(text: str, source: str) -> Any:
+def _standard_input() -> str:
     try:
-        return json.loads(text)
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InputError(f"stdin {_not_utf8(error)}") from error
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return f"is not UTF-8: its byte {error.start} is no text"
+
+
+def _parsed(text: str, source: str) -> Any:
+    """JSON as every way in takes it: no NaN, and only text that can be written again."""
+    try:
+        value = json.loads(text, parse_constant=_refused)
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise InputError(
             f"{source} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from error
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise InputError(
+            f"{source} has a text with {half!a}, half of a character, which nothing can store: "
+            f"leave it out"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"{source} is nested too deep to be read: flatten it") from error
+    except ValueError as error:  # Python's bound for the digits of an integer, or `_refused`
+        why = "a number has too many digits" if "digits" in str(error) else str(error)
+        raise InputError(f"{source} cannot be used: {why}; send it as a text, or null") from error
+    return value
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} does not exist in JSON")

@@ -7,11 +7,12 @@ stderr nothing but the error, if any; progress is for people and is left out.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import click
 import msgspec
@@ -19,6 +20,11 @@ import msgspec
 from heliostat.engine.values import to_json
 
 Format = Literal["text", "json"]
+
+_CONTROL: Final = re.compile(
+    r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+"""What a terminal would obey instead of showing it; colours are let through."""
 
 
 class Output:
@@ -34,12 +40,12 @@ class Output:
         elif text is None:
             click.echo(json_text(value, indent=2))
         elif (words := text()) is not None:
-            click.echo(words)
+            click.echo(printable(words))
 
     def note(self, message: str) -> None:
         """Progress for people."""
         if self.format == "text":
-            click.echo(message, err=True)
+            click.echo(printable(message), err=True)
 
     def error(self, *, code: str, title: str, message: str, details: Any) -> None:
         """The one message of a command that failed."""
@@ -47,7 +53,7 @@ class Output:
             body = {"code": code, "error": title, "message": message, "details": details}
             click.echo(json_text(body), err=True)
         else:
-            click.echo(f"{styled('error', 'red')}: {message}", err=True)
+            click.echo(f"{styled('error', 'red')}: {printable(message)}", err=True)
 
     @contextmanager
     def progress(self, message: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
@@ -67,6 +73,12 @@ class Output:
 
         with Console(stderr=True).status(message) as status:
             yield lambda text: status.update(text)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters written out (`\\x1b`): names, messages and what steps
+    printed are other people's, and are not to move a cursor or to clear a screen here."""
+    return _CONTROL.sub(lambda found: found[1] or ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
 def json_text(value: Any, *, indent: int = 0) -> str:
@@ -91,7 +103,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
         for index, heading in enumerate(headings):
             drawn.add_column(heading, no_wrap=index == 0, overflow="fold")  # ids can be copied
         for row in rows:
-            drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
+            drawn.add_row(*(printable(cell).replace("[", r"\[") for cell in row))
         Console().print(drawn)
         return None
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]

@@ -19,7 +19,7 @@ import click
 from heliostat.api.cli.board import EVENTS_MAX, Board
 from heliostat.api.cli.diagram import workflow
 from heliostat.api.cli.options import execution_argument
-from heliostat.api.cli.output import Output, json_text
+from heliostat.api.cli.output import Output, json_text, printable
 from heliostat.api.cli.story import event_lines
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _say(output: Output) -> Callable[[dict[str, Any]], None]:
     def say(frame: dict[str, Any]) -> None:
         match frame["type"]:
             case "event":
-                click.echo(event_lines(frame["event"]))
+                click.echo(printable(event_lines(frame["event"])))
             case "state":
                 state = frame["state"]
                 output.note(
@@ -187,7 +187,9 @@ def picture(board: Board, key: ExecutionKey, *, at_most: int, tick: int = 0) -> 
         name = Text("  " * (line.depth + 1))
         name.append(f"{line.glyph} ", style=line.colour)
         name.append(line.name)
-        steps.add_row(name, Text(line.status, style=line.colour), Text(line.more, style="dim"))
+        steps.add_row(
+            name, Text(line.status, style=line.colour), Text(printable(line.more), style="dim")
+        )
     head = Text(str(key), style="bold")
     head.append(f"  {board.head(now_ms)}", style="not bold")
     parts: list[Any] = [head, steps]
@@ -197,7 +199,11 @@ def picture(board: Board, key: ExecutionKey, *, at_most: int, tick: int = 0) -> 
     if board.events:
         parts.append(Text(""))
         parts += [
-            Text(event_lines(event).splitlines()[0], style="dim", no_wrap=True, overflow="ellipsis")
+            Text(_first_line(event), style="dim", no_wrap=True, overflow="ellipsis")
             for event in board.events
         ]
     return Group(*parts)
+
+
+def _first_line(event: dict[str, Any]) -> str:
+    return printable(event_lines(event)).splitlines()[0]

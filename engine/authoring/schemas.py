@@ -5,6 +5,7 @@ References lead to places within the schema only: nothing is fetched, neither he
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -72,7 +73,17 @@ def _references(node: Any, path: Path) -> Iterator[tuple[Path, str]]:
 def _sentence(error: ValidationError) -> str:
     where = dotted(error.absolute_path)
     place = f"at `{where}`" if where else "the value itself"
-    return f"{place}: {_shortened(error.message)}"
+    return f"{place}: {_shortened(_in_json(error))}"
+
+
+def _in_json(error: ValidationError) -> str:
+    """The message with the value it begins with as JSON writes it: `null`, not Python's None."""
+    message, pythons = error.message, repr(error.instance)
+    if isinstance(error.instance, str) or not message.startswith(pythons):
+        return message
+    return (
+        f"{json.dumps(error.instance, ensure_ascii=False, default=repr)}{message[len(pythons) :]}"
+    )
 
 
 def _shortened(text: str) -> str:

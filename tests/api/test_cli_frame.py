@@ -14,6 +14,7 @@ import pytest
 
 from heliostat.api.cli.app import app, exit_code, main
 from heliostat.api.cli.inputs import read_value
+from heliostat.api.cli.output import printable
 from heliostat.engine import errors
 
 ROOT = Path(__file__).parents[2]
@@ -325,3 +326,59 @@ class TestInput:
         (here / "in.yaml").write_text(content)
         with pytest.raises(errors.InputError, match=words):
             read_value("@in.yaml", "--input")
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("[" * 100_000, "--input is nested too deep"),
+            ("9" * 5_000, "--input cannot be used: a number has too many digits"),
+            ("[NaN]", "--input cannot be used: NaN does not exist in JSON"),
+            ('"\\ud800"', r"--input has a text with '\ud800', half of a character"),
+            ('"\udcff"', "half of a character"),  # what no UTF-8 on the command line becomes
+            ("@", "the input file '.' cannot be read: Is a directory"),
+        ],
+        ids=["deep", "long number", "NaN", "half a character", "bytes", "folder"],
+    )
+    def test_what_is_no_value_is_said_in_words(self, here: Path, text: str, words: str) -> None:
+        with pytest.raises(errors.InputError) as raised:
+            read_value(text, "--input")
+        assert words in str(raised.value)
+
+    def test_bytes_that_are_no_text(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (here / "in.json").write_bytes(b'"\xff"')
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+        with pytest.raises(errors.InputError, match=r"'in\.json' is not UTF-8: its byte 1"):
+            read_value("@in.json", "--input")
+        with pytest.raises(errors.InputError, match="stdin is not UTF-8: its byte 0"):
+            read_value("-", "--input")
+
+
+class TestTerminal:
+    """Other people's names and messages are shown, and never obeyed."""
+
+    def test_control_characters_are_written_out(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (here / "odd.yaml").write_text('id: "a\\e[2Jb\\u0000"\nversion: "1"\nsteps: []\n')
+        code, _, err = ran(capsys, "verify", "odd.yaml")
+        assert code == 2
+        assert r'"a\x1b[2Jb\x00" cannot name' in err
+        assert "\x1b[2J" not in err
+
+    def test_what_is_for_people_to_read_stays(self) -> None:
+        assert printable("Ünï 日本\n\ttab\r\n\x1b[31mred\x1b[0m") == (
+            "Ünï 日本\n\ttab\n\x1b[31mred\x1b[0m"
+        )
+        assert printable("\x1b]0;title\x07 \u202eback") == r"\x1b]0;title\x07 \u202eback"
+
+    def test_without_a_command_it_is_the_help(self, capsys: pytest.CaptureFixture[str]) -> None:
+        code, out, err = ran(capsys)
+        assert (code, out) == (2, "")
+        assert err.startswith("Usage: heliostat ")
+
+
+def test_cases_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "it.yaml").write_text('id: it\nversion: "1"\nsteps: [{id: a, type: decision}]\n')
+    code, _, err = ran(capsys, "cases", "it.yaml", "--output", "nowhere/cases.py")
+    assert code == 2
+    assert "--output 'nowhere/cases.py' cannot be written: No such file or directory" in err

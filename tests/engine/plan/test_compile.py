@@ -342,6 +342,8 @@ class TestValidators:
         ("value", "told"),
         [
             ({"order": {"total": 1, "lines": ["a"]}}, None),
+            (None, "the value itself: null is not of type 'object'"),
+            ({"order": [True]}, "at `order`: [true] is not of type 'object'"),
             ({}, "the value itself: 'order' is a required property"),
             ({"order": {"total": -3}}, "at `order.total`: -3 is less than the minimum of 0"),
             ({"order": {"lines": ["a", 2]}}, "at `order.lines[1]`: 2 is not of type 'string'"),
