@@ -24,6 +24,7 @@ from heliostat.engine.expressions import parse_duration
 from heliostat.engine.identity import DEFAULT_NAMESPACE, NAME
 
 from .errors import Refused, invalid
+from .models.common import NAME_PATTERN
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -85,12 +86,15 @@ def person_of(request: HTTPConnection) -> str:
 def checked(name: str, field: str) -> str:
     """A name that a definition, an execution or a namespace can have."""
     if not NAME.fullmatch(name):
-        told = (
-            f"{name[:200]!r} is no name: letters, digits and _ . : + @ -, beginning with a letter "
-            f"or digit, at most 200"
-        )
-        raise invalid([(field, told)])
+        raise invalid([(field, _no_name(name))])
     return name
+
+
+def _no_name(said: str) -> str:
+    return (
+        f"{said[:200]!r} is no name: letters, digits and _ . : + @ -, beginning with a letter or "
+        f"digit, at most 200"
+    )
 
 
 def query_of(request: HTTPConnection, model: type[_Model]) -> _Model:
@@ -178,6 +182,8 @@ def decoded(content: bytes) -> Any:
     Raises:
         Refused: it is none, holds a number that no double can hold, or nests too deep.
     """
+    if not content.strip():
+        raise invalid([("", "the body is empty; send JSON")])
     if content.count(b"[") + content.count(b"{") > DEPTH_MAX and _depth(content) > DEPTH_MAX:
         raise invalid([("", f"the body nests deeper than {DEPTH_MAX} levels")])
     try:
@@ -211,7 +217,7 @@ def model_of(value: Any, model: type[_Model]) -> _Model:
 def faults_of(error: ValidationError, known: Iterable[str] = ()) -> list[tuple[str, str]]:
     """The fields that are faulty, and why."""
     found = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+    for fault in error.errors(include_url=False):
         place = ".".join(str(part) for part in fault["loc"])[:300]
         match fault["type"]:
             case "missing":
@@ -219,6 +225,8 @@ def faults_of(error: ValidationError, known: Iterable[str] = ()) -> list[tuple[s
             case "extra_forbidden":
                 top = len(fault["loc"]) == 1
                 text = _unknown(str(fault["loc"][-1]), known if top else ())
+            case "string_pattern_mismatch" if fault["ctx"]["pattern"] == NAME_PATTERN:
+                text = _no_name(fault["input"])
             case _:
                 text = fault["msg"].removeprefix("Value error, ")
                 text = text[:1].lower() + text[1:]

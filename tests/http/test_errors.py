@@ -66,6 +66,8 @@ TABLE: list[tuple[str, str, str, dict[str, Any], int, str, str]] = [
     ("a list", "POST", "/workflows", {"json": []}, 400, "VALIDATION_ERROR", "a list"),
     ("null", "POST", "/workflows", raw(b"null"), 400, "", "null"),
     ("cut", "POST", "/workflows", raw(b'{"a'), 400, "", "not JSON"),
+    ("empty", "POST", "/workflows", raw(b" "), 400, "", "the body is empty"),
+    ("no name", "POST", "/workflows", {"json": {"definition_id": "a b"}}, 400, "", "letters, dig"),
     ("nan", "POST", "/workflows", raw(b"NaN"), 400, "", "not JSON"),
     ("infinite", "POST", "/workflows", raw(b"1e999"), 400, "", "not JSON"),
     ("not utf-8", "POST", "/workflows", raw(b'"\xff"'), 400, "", "UTF-8"),
