@@ -205,5 +205,5 @@ def picture(board: Board, key: ExecutionKey, *, at_most: int, tick: int = 0) -> 
     return Group(*parts)
 
 
-def _first_line(event: dict[str, Any]) -> str:
+def _first_line(event: Mapping[str, Any]) -> str:
     return printable(event_lines(event)).splitlines()[0]
