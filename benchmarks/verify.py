@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,8 +32,12 @@ from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.verify.certificates.certificates import Explored, Reduced
 from heliostat.verify.certificates.checker import check
+from heliostat.verify.nets.net import NetBuilder
+from heliostat.verify.nets.translation import Translation
 from heliostat.verify.properties.soundness import verify, verify_model
+from heliostat.verify.properties.verdict import Report
 from heliostat.verify.reading.files import read
+from heliostat.verify.reading.models import Model
 from heliostat.verify.space.explore import explore
 
 Steps = list[dict[str, Any]]
@@ -107,6 +112,23 @@ def foreach(width: int) -> Steps:
     return [{"id": "each", "foreach": f"range(0, {width})", "concurrency": 1000, "steps": inner}]
 
 
+def stages(cases: int) -> Translation:
+    """Cases side by side that each go from any of five stages to any other until it is closed, the
+    moves written down stage by stage, not case by case."""
+    builder, between = NetBuilder("stages"), range(5)
+    running, begin = builder.place("running", tokens=1), builder.place("begin", tokens=1)
+    at = [[builder.place(f"at{case}_{stage}") for stage in between] for case in range(cases)]
+    closed = [builder.place(f"closed{case}") for case in range(cases)]
+    builder.transition("fork", [(begin, 1)], [(own[0], 1) for own in at])
+    for source, target in permutations(between, 2):
+        for own in at:
+            builder.transition("move", [(own[source], 1)], [(own[target], 1)])
+    for own, done in zip(at, closed, strict=True):
+        builder.transition("close", [(own[-1], 1)], [(done, 1)])
+    builder.transition("end", [*((done, 1) for done in closed), (running, 1)])
+    return Translation(net=builder.net(), abstractions=())
+
+
 FAMILIES: dict[str, tuple[Callable[[int], Steps], tuple[int, ...]]] = {
     "fork and join": (fork, (5, 17, 100)),
     "parallel, caught": (branches, (5, 17, 50)),
@@ -127,23 +149,35 @@ def measured() -> Iterator[dict[str, Any]]:
             if "philosophers" in name:
                 tree["semaphores"] = {f"f{n}": 1 for n in range(size)}
             plan = compile_plan(parse_definition(json.dumps(tree), "bench.json"))
-            report, verified_s = _best(partial(verify, plan))
-            certificate = report.about("deadlock").certificate
-            began = time.process_time()
-            if report.net is not None and certificate is not None:
-                check(report.net, certificate)
-            checked_ms = (time.process_time() - began) * 1e3
-            left = certificate.then if isinstance(certificate, Reduced) else certificate
-            yield {
-                "family": name,
-                "size": size,
-                "engine": report.about("deadlock").engine,
-                "markings": len(left.markings) if isinstance(left, Explored) else None,
-                "verify_ms": round(verified_s * 1e3, 1),
-                "check_ms": round(checked_ms, 1),
-                "outcomes": [each.outcome for each in report.verdicts],
-                "exact": all(each.exact for each in report.verdicts),
-            }
+            yield {"family": name, "size": size, **_figures(*_best(partial(verify, plan)))}
+    for size in (4, 8, 32):
+        model = Model(name="stages", translation=stages(size), steps=(), ends=True)
+        row = {"family": "stages, free choice", "size": size}
+        yield row | _figures(*_best(partial(verify_model, model)))
+        explored, seconds = _best(partial(explore, model.translation.net, states_max=20_000))
+        yield row | {
+            "engine": "exploration alone",
+            "markings": len(explored.markings),
+            "verify_ms": round(seconds * 1e3, 1),
+            "stopped": str(explored.stopped or ""),
+        }
+
+
+def _figures(report: Report, verified_s: float) -> dict[str, Any]:
+    certificate = report.about("deadlock").certificate
+    began = time.process_time()
+    if report.net is not None and certificate is not None:
+        check(report.net, certificate)
+    checked_ms = (time.process_time() - began) * 1e3
+    left = certificate.then if isinstance(certificate, Reduced) else certificate
+    return {
+        "engine": report.about("deadlock").engine,
+        "markings": len(left.markings) if isinstance(left, Explored) else None,
+        "verify_ms": round(verified_s * 1e3, 1),
+        "check_ms": round(checked_ms, 1),
+        "outcomes": [each.outcome for each in report.verdicts],
+        "exact": all(each.exact for each in report.verdicts),
+    }
 
 
 def workflow_net(branches: int) -> str:

@@ -35,15 +35,30 @@ class Explored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reduced:
-    """Reductions one after the other, and what was explored of the net that they leave.
+class FreeChoice:
+    """That a free-choice net, closed to begin again where it ends, is live and bounded.
 
-    Shows of the whole net what `Explored` shows of that one.
+    Shows that an end can always be reached, that it is an empty net, and that no net transition is
+    dead. `cycles` are so many independent ones that the rank of the closed net's incidence matrix
+    is no more than the number of its clusters less one: each has a net transition of its own.
+    """
+
+    net: str
+    weights: tuple[int, ...]  # of places; nothing changes their sum
+    counts: tuple[int, ...]  # of net transitions; each so often changes nothing
+    cycles: tuple[tuple[tuple[int, int], ...], ...]  # net transitions and counts, be it below 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """Reductions one after the other, and what is known of the net that they leave.
+
+    Shows of the whole net what `then` shows of that one.
     """
 
     net: str
     steps: tuple[Step, ...]
-    then: Explored
+    then: Explored | FreeChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +145,7 @@ class Emptied:
     once: then the net is bounded, for what a cycle left behind would still be there at its end."""
 
     net: str
-    ends: Explored | Reduced
+    ends: Explored | FreeChoice | Reduced
     end: int  # the net transition
 
 
@@ -158,6 +173,7 @@ class Unvisited:
 Certificate: TypeAlias = (
     DeadRun
     | Explored
+    | FreeChoice
     | Reduced
     | CutOff
     | Trapped

@@ -14,6 +14,7 @@ from heliostat.verify.certificates.certificates import (
     Emptied,
     Explored,
     Finite,
+    FreeChoice,
     GivenBack,
     HeldUp,
     Ordered,
@@ -24,6 +25,7 @@ from heliostat.verify.certificates.certificates import (
     Visited,
     Weighted,
 )
+from heliostat.verify.certificates.free_choice import flaw
 from heliostat.verify.certificates.shrinking import Shrinking, swallows
 from heliostat.verify.nets.net import Net, NetTransition
 
@@ -47,6 +49,8 @@ def check(net: Net, certificate: Certificate) -> None:
             _dead_run(net, certificate)
         case Explored():
             _explored(net, certificate)
+        case FreeChoice():
+            _free_choice(net, certificate)
         case Reduced():
             _reduced(net, certificate)
         case CutOff():
@@ -309,7 +313,8 @@ def _emptied(net: Net, certificate: Emptied) -> None:
     `end` needs; from M' it leads to what M' holds more, with no such token: no net transition that
     is left takes the last token away, and no end can be reached. So there are no such M and M'."""
     then = certificate.ends.then if isinstance(certificate.ends, Reduced) else certificate.ends
-    if not net.plain or any(place.role != "control" for place in net.places) or not then.ends:
+    always = isinstance(then, FreeChoice) or bool(then.ends)
+    if not net.plain or any(place.role != "control" for place in net.places) or not always:
         raise Rejected("an end need not be an empty net that can always be reached")
     last = net.transitions[certificate.end]
     puts = {place for each in net.transitions for place, _ in each.outputs}
@@ -363,9 +368,16 @@ def _reduced(net: Net, certificate: Reduced) -> None:
             flaw = "it speaks of what there is not"
         if flaw is not None:
             raise Rejected(f"{step} is no reduction: {flaw}")
-    if not certificate.then.ends and not net.plain:
+    then = certificate.then
+    if isinstance(then, Explored) and not then.ends and not net.plain:
         raise Rejected("nothing is claimed of a net with drains that may never end")
-    check(shrinking.net(), certificate.then)
+    check(shrinking.net(), then)
+
+
+def _free_choice(net: Net, certificate: FreeChoice) -> None:
+    wrong = flaw(net, certificate)
+    if wrong is not None:
+        raise Rejected(wrong)
 
 
 class _Rules:

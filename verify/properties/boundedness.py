@@ -14,6 +14,7 @@ from heliostat.verify.certificates.certificates import (
     Emptied,
     Explored,
     Finite,
+    FreeChoice,
     Ordered,
     Pump,
     Reduced,
@@ -60,7 +61,7 @@ def bounded(
         reason = "each place has a weight by which nothing puts more than it takes"
         return holds("weights", reason, Weighted(net=net.content_hash, weights=found))
     end = only_end(net)
-    if end is not None and isinstance(sound, Explored | Reduced):
+    if end is not None and isinstance(sound, Explored | FreeChoice | Reduced):
         reason = "it always comes to its end, and nothing is left there"
         return holds("soundness", reason, Emptied(net=net.content_hash, ends=sound, end=end))
     seen = covering(net, states_max=states_max, budget=budget)

@@ -285,8 +285,8 @@ def _going_on(
 
 def _dead_steps(space: Space, steps: tuple[str, ...], states_max: int) -> Verdict:
     net, graph = space.net, space.graph
-    fired = {number for edges in graph.edges for number, _ in edges}
-    happened = set[int]().union(*(space.reduction.alike[number] for number in (-1, *fired)))
+    alike = space.reduction.alike
+    happened = set[int]().union(*(alike[number] for number in (-1, *space.happening)))
     known = {place.step for place in net.places} | {each.step for each in net.transitions}
     visited = _visited(net, happened)
 

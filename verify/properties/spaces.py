@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from heliostat.verify.budget import UNBOUNDED, Budget
+from heliostat.verify.budget import UNBOUNDED, Budget, OutOfTime
 from heliostat.verify.certificates.certificates import (
     Certificate,
     Explored,
+    FreeChoice,
     Reduced,
 )
 from heliostat.verify.nets.net import Marking, Net, TooManyTokens
 from heliostat.verify.nets.parts import Abstraction
 from heliostat.verify.nets.translation import Translation
 from heliostat.verify.nets.visits import VISITS_MAX
-from heliostat.verify.space.explore import Graph, Inconclusive, explore
+from heliostat.verify.space.explore import Graph, Inconclusive, begun, explore
+from heliostat.verify.structure.free_choice import free_choice
 from heliostat.verify.structure.reductions import Reduction, reduce, unreduced
 
 STATES_MAX: Final = 50_000
@@ -33,7 +35,7 @@ def explored(
     states_max: int = STATES_MAX,
     budget: Budget = UNBOUNDED,
 ) -> Space:
-    """Reduce a net and explore what is left.
+    """Reduce a net and explore what is left, unless its structure shows that it always ends.
 
     What stays for ever where it comes about, as a token of control that nothing takes, is seen: on
     `translation.overflows` (`Space.overflow`), or as a marking that no end can be reached from.
@@ -52,21 +54,40 @@ def explored(
         return graph
 
     reduction = reduce(translation.net, budget)
-    graph = timed(reduction.net, states_max=states_max)
+    shown = _shown(reduction.net, budget)
     return Space(
-        translation=translation, reduction=reduction, graph=graph, explore=timed, budget=budget
+        translation=translation,
+        reduction=reduction,
+        graph=timed(reduction.net, states_max=states_max)
+        if shown is None
+        else begun(reduction.net),
+        explore=timed,
+        budget=budget,
+        shown=shown,
     )
+
+
+def _shown(net: Net, budget: Budget) -> FreeChoice | None:
+    try:
+        return free_choice(net, budget)
+    except OutOfTime:
+        return None  # exploration comes to the same bound, and says so
 
 
 @dataclass(kw_only=True)
 class Space:
-    """A net, what it was reduced to, and what was explored of that."""
+    """A net, what it was reduced to, and what was explored of that.
+
+    Where the structure of the reduced net shows that it always ends (`shown`), the first marking
+    stands for all: in none of the others is anything that stays for ever.
+    """
 
     translation: Translation
     reduction: Reduction
     graph: Graph
     explore: Callable[..., Graph]  # in the time that the caller gave
     budget: Budget
+    shown: FreeChoice | None = None
 
     @property
     def net(self) -> Net:
@@ -82,7 +103,14 @@ class Space:
 
     @cached_property
     def ends(self) -> list[int]:
-        return distances(self.graph)
+        return distances(self.graph) if self.shown is None else [0]
+
+    @cached_property
+    def happening(self) -> set[int]:
+        """The net transitions of the reduced net that were seen to happen."""
+        if self.shown is not None:
+            return {number for number, times in enumerate(self.shown.counts) if times}
+        return {number for edges in self.graph.edges for number, _ in edges}
 
     @cached_property
     def overflown(self) -> str | None:
@@ -100,19 +128,21 @@ class Space:
 
     @property
     def engine(self) -> str:
+        if self.shown is not None:
+            return "free choice"
         return "reduction" if len(self.graph.markings) == 1 else "exploration"
 
     def certificate(self) -> Certificate:
         """That nothing is dead and, where it can, that an end can always be reached."""
-        explored = Explored(
+        then = self.shown or Explored(
             net=self.reduction.net.content_hash,
             markings=tuple(self.graph.markings),
             stubborn=tuple(self.graph.stubborn),
             ends=tuple(self.ends) if min(self.ends) >= 0 else (),
         )
         if not self.reduction.steps:
-            return explored
-        return Reduced(net=self.net.content_hash, steps=self.reduction.steps, then=explored)
+            return then
+        return Reduced(net=self.net.content_hash, steps=self.reduction.steps, then=then)
 
     def run_to(self, number: int) -> tuple[tuple[int, ...], Marking]:
         """A run of the whole net, and where it leads.

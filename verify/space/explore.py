@@ -63,6 +63,11 @@ class Graph:
         return tuple(reversed(found))
 
 
+def begun(net: Net) -> Graph:
+    """A graph in which nothing was explored yet: the initial marking alone."""
+    return Graph(markings=[net.initial], edges=[[]], stubborn=[None], parents=[(0, -1)])
+
+
 def kept_max(net: Net, states_max: int) -> int:
     """How many markings of a net are kept where the caller allows so many."""
     return min(states_max, BYTES_MAX // max(1, len(net.places)))
