@@ -8,10 +8,11 @@ for: who does not ask for data needs no solver.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.budget import Budget
@@ -36,6 +37,9 @@ class Subject:
     beside: tuple[Subject, ...] = ()  # the others that are asked about together with this one
     cluster: Cluster | None = None  # what there is to take
     executions: int = 1  # side by side, which take of it
+    functions: Mapping[str, ActivityInfo] = field(default_factory=dict)
+    """What was seen of the functions that activities name, by the name; of others nothing is known.
+    """
 
 
 Analysis: TypeAlias = Callable[[Subject], Iterable[Verdict]]

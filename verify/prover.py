@@ -6,13 +6,18 @@ and a fault of the proof's own is told and keeps nobody from registering.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Final
 
+import msgspec
+
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.canonical import content_hash
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
@@ -31,6 +36,8 @@ STEPS_MAX: Final = 500
 """Steps of a definition that is proved on the way: to make and reduce the net of thousands takes
 seconds, and `heliostat verify` does it."""
 
+NO_FUNCTIONS: Final[Mapping[str, ActivityInfo]] = {}
+
 KEPT_MAX: Final = 100
 """Contents whose answers are kept; the one that was asked for longest ago goes first."""
 
@@ -48,27 +55,37 @@ class Prover:
         self._kept: OrderedDict[str, tuple[Verdict, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, definition: Definition) -> tuple[Diagnostic, ...]:
-        """What is wrong with the runs of a definition, or not known of them."""
-        return diagnostics(definition, self.verdicts(definition))
+    def __call__(
+        self, definition: Definition, functions: Mapping[str, ActivityInfo] = NO_FUNCTIONS
+    ) -> tuple[Diagnostic, ...]:
+        """What is wrong with the runs of a definition, or not known of them.
 
-    def verdicts(self, definition: Definition) -> tuple[Verdict, ...]:
+        Args:
+            functions: what was seen of those that its activities name.
+        """
+        return diagnostics(definition, self.verdicts(definition, functions))
+
+    def verdicts(
+        self, definition: Definition, functions: Mapping[str, ActivityInfo] = NO_FUNCTIONS
+    ) -> tuple[Verdict, ...]:
         """The verdicts about a definition, without their certificates.
 
         That it is bounded is not told where it is not known: what can always come to its end does
         so without a bound to what it collects. Nor is what is not known of the data.
         """
-        content = content_hash(definition)
+        content = content_hash(definition) + _identity(functions)
         with self._lock:
             found = self._kept.get(content)
             if found is None:
-                found = self._kept[content] = self._proved(definition)
+                found = self._kept[content] = self._proved(definition, functions)
                 if len(self._kept) > KEPT_MAX:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(content)
             return found
 
-    def _proved(self, definition: Definition) -> tuple[Verdict, ...]:
+    def _proved(
+        self, definition: Definition, functions: Mapping[str, ActivityInfo]
+    ) -> tuple[Verdict, ...]:
         count = sum(len(scope.steps) for scope in scopes_of(definition))
         if count > STEPS_MAX:
             return (_unknown(f"more than {STEPS_MAX} steps"),)
@@ -84,6 +101,7 @@ class Prover:
                 time_max_ms=self._time_max_ms,
                 now_ms=lambda: time.thread_time() * 1_000,
                 figures=False,
+                functions=functions,
             )
             budget = Budget(self._time_max_ms, subject.now_ms)
             report = verify(
@@ -91,6 +109,7 @@ class Prover:
                 time_max_ms=budget.part_ms(2 if AT_REGISTRATION else 1),
                 now_ms=subject.now_ms,
                 definition=definition,
+                functions=functions,
             )
             rest = replace(subject, time_max_ms=budget.part_ms(1))
             verdicts = (*report.verdicts, *analysed(rest, AT_REGISTRATION))
@@ -101,6 +120,15 @@ class Prover:
             for each in verdicts
             if each.outcome != "inconclusive" or each.asked not in UNTOLD
         )
+
+
+def _identity(functions: Mapping[str, ActivityInfo]) -> str:
+    """What tells functions that take or give something else."""
+    seen = [
+        (name, each.required, each.optional, each.accepts_any, each.annotations)
+        for name, each in sorted(functions.items())
+    ]
+    return hashlib.sha256(msgspec.msgpack.encode(seen)).hexdigest() if seen else ""
 
 
 def _load(plan: Plan) -> None:

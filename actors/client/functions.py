@@ -15,7 +15,7 @@ from typing import Any
 from heliostat.actors.client.interface import Registrable
 from heliostat.actors.client.registration import Prepared, in_namespace, named_by
 from heliostat.actors.client.shipping import by_value
-from heliostat.engine.authoring.activities import check_activities
+from heliostat.engine.authoring.activities import inspected, options_of
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.authoring.canonical import canonical, content, identity
 from heliostat.engine.authoring.model import Definition
@@ -52,7 +52,8 @@ def prepare_function(
     """
     compiled = workflow.compiled
     definition = in_namespace(workflow.definition, namespace)
-    activities = check_activities(definition, registered=compiled.steps)
+    seen = inspected(definition, registered=compiled.steps, annotated=True)
+    activities = options_of(definition, seen)
     folder = folder_of(workflow.function)
     _check_folders(compiled.steps, folder, code_path)
     bundle = b""
@@ -67,6 +68,7 @@ def prepare_function(
         definition=definition,
         activities=activities,
         bundle=bundle,
+        functions=seen,
         code_identity=fingerprint(bundle, functions) if bundle else None,
         by_content=not compiled.versioned,
     )

@@ -6,12 +6,14 @@ where a registration is made ready, in the caller's thread or the door's, and ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import structs
 
 from heliostat.actors.client.registration import Prepared
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError
@@ -21,13 +23,15 @@ Verification: TypeAlias = Literal["error", "warn", "off"]
 
 
 class Prover(Protocol):
-    """Finds what is wrong with the runs of a definition.
+    """Finds what is wrong with the runs of a definition, given what was seen of its functions.
 
     Bounded in time, callable from any thread, and raises nothing: what it cannot find out is a
     warning. An error is certain.
     """
 
-    def __call__(self, definition: Definition, /) -> tuple[Diagnostic, ...]: ...
+    def __call__(
+        self, definition: Definition, functions: Mapping[str, ActivityInfo], /
+    ) -> tuple[Diagnostic, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Proving:
         asked = verification or self.usual
         if prepared.warnings is not None or asked == "off":
             return prepared
-        found = self.prover(prepared.definition)
+        found = self.prover(prepared.definition, prepared.functions)
         errors = [each for each in found if each.severity == "error"]
         if errors and asked == "error":
             source = prepared.definition.source

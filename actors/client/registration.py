@@ -13,7 +13,12 @@ from typing import Any, Final
 
 from heliostat.actors.client.pinning import recursions
 from heliostat.actors.client.shipping import by_value
-from heliostat.engine.authoring.activities import check_activities, entry_modules
+from heliostat.engine.authoring.activities import (
+    ActivityInfo,
+    entry_modules,
+    inspected,
+    options_of,
+)
 from heliostat.engine.authoring.bundle import bundle_modules
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.loading import checked, load_definition, parse_definition
@@ -41,6 +46,8 @@ class Prepared:
     definition: Definition
     activities: Mapping[str, ActivityOptions]
     bundle: bytes = field(repr=False)
+    functions: Mapping[str, ActivityInfo] = field(default_factory=dict, repr=False)
+    """What was seen of the functions that activities name, by the name."""
     code_identity: str | None = None
     """What tells its code from other code; None: the bundle's hash."""
     by_content: bool = False
@@ -119,13 +126,20 @@ def prepare(
     definition = in_namespace(definition, namespace)
     shipped = dict(functions or {})
     places = [*([folder] if folder is not None else []), *code_path]
-    activities = check_activities(definition, places, registered=shipped)
+    seen = inspected(definition, places, registered=shipped, annotated=True)
+    activities = options_of(definition, seen)
     pickled = {name: by_value(name, function) for name, function in sorted(shipped.items())}
     modules = entry_modules(definition) if folder is not None else ()
     bundle = b""
     if modules or pickled:
         bundle = bundle_modules(folder or Path(), modules, functions=pickled)
-    return Prepared(definition=definition, activities=activities, bundle=bundle, by_content=dev)
+    return Prepared(
+        definition=definition,
+        activities=activities,
+        bundle=bundle,
+        functions=seen,
+        by_content=dev,
+    )
 
 
 def _loaded(what: Definition | Path | str) -> tuple[Definition, Path | None]:

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 import pydantic
-import typing_extensions
 from pydantic import ConfigDict, TypeAdapter
 
+from heliostat.engine.authoring.python import types
 from heliostat.engine.kernel.events import Failure
 
 _AS_GIVEN: Final = frozenset({Any, object, inspect.Parameter.empty})
@@ -57,7 +57,7 @@ class Check:
         self.plain = annotation if annotation in _PLAIN else None
         is_model = isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
         # In a list, since dataclasses and typed dicts take a configuration from around them only.
-        listed: Any = list[_readable(annotation)]  # type: ignore[misc]  # made at run time
+        listed: Any = list[types.readable(annotation)]  # type: ignore[misc]  # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(listed, config=_CONFIG)
         schema = repr(adapter.core_schema)
         self.convert: Callable[[Any], Any] = lambda value: adapter.validate_python([value])[0]
@@ -152,19 +152,6 @@ def _check(annotation: Any) -> Check | None:
         return Check(annotation)
     except (pydantic.PydanticUserError, TypeError, NameError, AttributeError):
         return None  # an annotation that pydantic cannot read checks nothing
-
-
-def _readable(annotation: Any) -> Any:
-    """The annotation, or the same typed dict as pydantic reads it before Python 3.12."""
-    if not typing.is_typeddict(annotation):
-        return annotation
-    fields = {
-        name: typing_extensions.Required[hint]
-        if name in annotation.__required_keys__
-        else typing_extensions.NotRequired[hint]
-        for name, hint in typing.get_type_hints(annotation, include_extras=True).items()
-    }
-    return typing_extensions.TypedDict(annotation.__name__, fields)  # type: ignore[operator]  # ditto
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import sys
@@ -15,6 +16,7 @@ from heliostat.engine.errors import InputError
 if TYPE_CHECKING:
     from heliostat.actors.client.interface import Registrable
     from heliostat.actors.client.registration import Prepared
+    from heliostat.engine.authoring.activities import ActivityInfo
     from heliostat.engine.authoring.model import Definition
     from heliostat.engine.authoring.python.decorators import WorkflowFunction
     from heliostat.engine.plan.plan import Plan
@@ -46,6 +48,24 @@ def plan_named(named: str, definition: Definition) -> Plan:
 
     workflow = workflow_named(named)
     return compile_plan(definition) if workflow is None else workflow.plan
+
+
+def seen_functions(
+    named: str, definition: Definition, code_path: Sequence[Path] = ()
+) -> dict[str, ActivityInfo]:
+    """The functions that a definition of `definition_named` calls, as far as they can be had: the
+    modules beside the file are imported, and nothing of them is called.
+
+    What modules print goes to the standard error.
+    """
+    from heliostat.engine.authoring.activities import inspected
+
+    workflow = workflow_named(named)
+    with contextlib.redirect_stdout(sys.stderr):
+        if workflow is not None:
+            return inspected(definition, registered=workflow.compiled.steps, annotated=True)
+        places = [Path(named).resolve().parent, *code_path]
+        return inspected(definition, places, annotated=True)
 
 
 def registrables_named(named: Iterable[str]) -> list[Registrable]:

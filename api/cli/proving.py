@@ -115,7 +115,7 @@ def all_proved(
     durations: Path | None,
 ) -> list[Proved]:
     """Each by itself and beside the others, in an equal part of the time that is left."""
-    from heliostat.api.cli.functions import definition_named, plan_named
+    from heliostat.api.cli.functions import definition_named, plan_named, seen_functions
     from heliostat.api.cli.measured import measured
     from heliostat.verify.analyses import Subject
     from heliostat.verify.budget import Budget
@@ -132,6 +132,7 @@ def all_proved(
                 definition=definition,
                 plan=plan,
                 measured=None if durations is None else measured(durations, definition),
+                functions=seen_functions(file, definition),
                 starts_at_ms=time.time_ns() // 1_000_000,
                 **about,
             )
@@ -195,7 +196,7 @@ def _proved(
     report = Report(definition=f"{plan.id}:{plan.version}", verdicts=())
     if asked.names or with_net:
         part = _bounds(budget, 2 if asked.analyses | deciding else 1)
-        report = verify(plan, definition=definition, **part)
+        report = verify(plan, definition=definition, functions=subject.functions, **part)
     verdicts = [each for each in report.verdicts if each.asked in asked.names]
     bounded = replace(subject, **_bounds(budget, 2 if asked.analyses else 1))
     declared = [each for each in analysed(bounded, deciding) if each.asked in ids]

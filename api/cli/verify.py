@@ -88,8 +88,9 @@ def verify(
     sends.
 
     Also asked are its data, its time, what it takes, and the properties that it declares. Nothing
-    is registered and no step's code is called: what is proved holds whatever attempts come to, and
-    for all data that schemas allow. shop.py:checkout names a workflow in Python; files that end in
+    is registered and no step's code is called, though modules beside FILE are imported for what
+    they annotate: what is proved holds whatever attempts come to, and for all data that schemas and
+    annotations allow. shop.py:checkout names a workflow in Python; files that end in
     .pnml or .bpmn are Petri nets and BPMN 2.0 models. docs/verification.md says what is decided,
     and how. Exit codes: 0 all holds, 1 something fails, 2 FILE is no definition, 3 not
     known within the bounds.

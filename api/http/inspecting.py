@@ -15,16 +15,17 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from heliostat.actors.client.proving import Proving, Verification
 from heliostat.actors.client.registration import Prepared
-from heliostat.engine.authoring.activities import check_activities
+from heliostat.engine.authoring.activities import ActivityInfo, inspected, options_of
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.model import ActivityStep, Definition
@@ -51,9 +52,11 @@ class Asked(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """What it says: the options of the activities by step id, or what is wrong."""
+    """What it says: the options of the activities by step id and what was seen of their functions,
+    or what is wrong."""
 
     activities: dict[str, ActivityOptions] = {}
+    functions: dict[str, ActivityInfo] = {}
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -89,16 +92,19 @@ class Inspector:
                 `error` for each fault that a proof finds.
             InputError: the process died, or took too long.
         """
-        activities: Mapping[str, ActivityOptions] = {}
-        if _calls_functions(definition):
-            activities = await self._looked(definition)
-        prepared = Prepared(definition=definition, activities=activities, bundle=b"")
+        found = await self._looked(definition) if _calls_functions(definition) else Found()
+        prepared = Prepared(
+            definition=definition,
+            activities=found.activities,
+            bundle=b"",
+            functions=found.functions,
+        )
         if self._proving is None:
             return prepared
         async with self._parsing:
             return await asyncio.to_thread(self._proving.proved, prepared, verification)
 
-    async def _looked(self, definition: Definition) -> Mapping[str, ActivityOptions]:
+    async def _looked(self, definition: Definition) -> Found:
         source = definition.source
         assert source is not None, "it was read from a text"
         asked = Asked(source.text, source.name, self._code_path)
@@ -106,7 +112,7 @@ class Inspector:
             found = await _look(asked)
         if found.diagnostics:
             raise DefinitionError(source.name, found.diagnostics)
-        return found.activities
+        return found
 
 
 def _calls_functions(definition: Definition) -> bool:
@@ -161,7 +167,11 @@ def main() -> None:
     asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Asked)
     definition = parse_definition(asked.text, asked.name)
     try:
-        found = Found(activities=check_activities(definition, asked.code_path))
+        seen = inspected(definition, asked.code_path, annotated=True)
+        found = Found(
+            activities=options_of(definition, seen),
+            functions={name: replace(each, options=None) for name, each in seen.items()},
+        )
     except DefinitionError as error:
         found = Found(diagnostics=error.diagnostics)
     with os.fdopen(answers, "wb") as out:

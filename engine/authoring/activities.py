@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from ..errors import DefinitionError
 from ..plan.numbering import custom_key
+from .annotations import Annotations, annotations_of
 from .canonical import content
 from .diagnostics import Findings
 from .model import ActivityStep, Definition
@@ -52,6 +53,8 @@ class ActivityInfo(Struct, frozen=True, kw_only=True):
     """It has `**kwargs`: parameters of any name."""
     positional: tuple[str, ...] = ()
     """Required parameters that cannot be passed by name; no step can call it."""
+    annotations: Annotations = Annotations()
+    """What is known of its values, where that was asked for."""
     options: Any = None  # StepOptions, if the function is marked with `@hs.step`
     faults: tuple[Fault, ...] = ()
 
@@ -74,7 +77,7 @@ def inspect_activity(
         registered: functions given by value, by the names that activities may say instead.
     """
     with importing_from(code_path):
-        return _inspected(target, registered or {})
+        return _inspected(target, registered or {}, False)
 
 
 def check_activities(
@@ -90,17 +93,44 @@ def check_activities(
     Raises:
         DefinitionError: with a diagnostic for each function that a step cannot call.
     """
+    return options_of(definition, inspected(definition, code_path, registered=registered))
+
+
+def inspected(
+    definition: Definition,
+    code_path: Sequence[str | FilePath] = (),
+    *,
+    registered: Mapping[str, Callable[..., Any]] | None = None,
+    annotated: bool = False,
+) -> dict[str, ActivityInfo]:
+    """Each function that a definition names, by the name, looked at; faults are told there.
+
+    Args:
+        annotated: with what annotations say of values, which takes some more time.
+    """
+    found: dict[str, ActivityInfo] = {}
+    with importing_from(code_path):
+        for _, step, _ in _calls(definition):
+            if step.activity not in found:
+                found[step.activity] = _inspected(step.activity, registered or {}, annotated)
+    return found
+
+
+def options_of(
+    definition: Definition, functions: Mapping[str, ActivityInfo]
+) -> dict[str, ActivityOptions]:
+    """What definition and decorators say together, as `check_activities` answers.
+
+    Raises:
+        DefinitionError: with a diagnostic for each function that a step cannot call.
+    """
     name = definition.source.name if definition.source is not None else definition.id
     findings = Findings(name, content(definition), definition.source)
     merged: dict[str, ActivityOptions] = {}
-    inspected: dict[str, ActivityInfo] = {}
-    with importing_from(code_path):
-        for key, step, path in _calls(definition):
-            if step.activity not in inspected:
-                inspected[step.activity] = _inspected(step.activity, registered or {})
-            info = inspected[step.activity]
-            _compare(step, path, info, findings)
-            merged[key] = _merged(step, path, info, findings)
+    for key, step, path in _calls(definition):
+        info = functions[step.activity]
+        _compare(step, path, info, findings)
+        merged[key] = _merged(step, path, info, findings)
     if findings:
         raise DefinitionError(name, findings.all())
     return merged
@@ -131,16 +161,18 @@ def _calls(definition: Definition) -> Iterator[tuple[str, ActivityStep, Path]]:
             yield custom_key(number, index), step, ("handlers", number, "actions", index, "custom")
 
 
-def _inspected(target: str, registered: Mapping[str, Callable[..., Any]]) -> ActivityInfo:
+def _inspected(
+    target: str, registered: Mapping[str, Callable[..., Any]], annotated: bool
+) -> ActivityInfo:
     if target in registered:
-        return _described(target, registered[target])
+        return _described(target, registered[target], annotated)
     named = TARGET.fullmatch(target)
     if named is None:
         return ActivityInfo(target=target, faults=(_no_target(target, registered),))
     found = _function(named[1], named[2])
     if isinstance(found, Fault):
         return ActivityInfo(target=target, faults=(found,))
-    return _described(target, found)
+    return _described(target, found, annotated)
 
 
 def _no_target(target: str, registered: Mapping[str, Callable[..., Any]]) -> Fault:
@@ -184,7 +216,7 @@ def _import_fault(module_name: str, error: BaseException) -> Fault:
     return Fault("HS301", f"importing `{module_name}` failed: {last}{where}", cure)
 
 
-def _described(target: str, found: Any) -> ActivityInfo:
+def _described(target: str, found: Any, annotated: bool) -> ActivityInfo:
     options = found.options if isinstance(found, Step) else None
     if not callable(found) or inspect.ismodule(found):
         fault = Fault("HS303", f"`{target}` is {_kind(found)}, not a function", None)
@@ -209,6 +241,7 @@ def _described(target: str, found: Any) -> ActivityInfo:
         optional=tuple(optional),
         accepts_any=accepts_any,
         positional=tuple(positional),
+        annotations=annotations_of(found) if annotated else Annotations(),
         options=options,
     )
 
@@ -232,17 +265,18 @@ def _compare(step: ActivityStep, path: Path, info: ActivityInfo, findings: Findi
     if step.given("input") and not isinstance(step.input, dict):
         return  # an expression: what it maps is known when it runs
     given = step.input if isinstance(step.input, dict) else {}
-    _compare_input(given, path, info, findings)
+    for fault, field in unfitting(given, info):
+        findings.add(fault.code, (*path, *field), fault.message, fault.cure, at="key")
 
 
-def _compare_input(
-    given: Mapping[str, Any], path: Path, info: ActivityInfo, findings: Findings
-) -> None:
-    missing = [name for name in info.required if name not in given]
-    for name in missing:
-        place = (*path, "input") if given else (*path, "activity")
-        message = f"`{info.target}` needs `{name}`"
-        findings.add("HS304", place, message, f"add `{name}: …` to `input`", at="key")
+def unfitting(given: Mapping[str, Any], info: ActivityInfo) -> Iterator[tuple[Fault, Path]]:
+    """Parameters that an input lacks, and those that a function does not have; each with the field
+    of the step."""
+    for name in info.required:
+        if name not in given:
+            message = f"`{info.target}` needs `{name}`"
+            cure = f"add `{name}: …` to `input`"
+            yield Fault("HS304", message, cure), ("input",) if given else ("activity",)
     if info.accepts_any:
         return
     for name in given:
@@ -251,7 +285,7 @@ def _compare_input(
             listed = ", ".join(f"`{known}`" for known in info.parameters)
             cure = f"did you mean `{close[0]}`?" if close else f"it has {listed or 'none at all'}"
             message = f"`{info.target}` has no parameter `{name}`"
-            findings.add("HS305", (*path, "input", name), message, cure, at="key")
+            yield Fault("HS305", message, cure), ("input", name)
 
 
 def _merged(

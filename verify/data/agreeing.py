@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from heliostat.engine.authoring.model import Definition
-from heliostat.engine.plan.plan import Plan
 from heliostat.verify.budget import UNBOUNDED, Budget
 from heliostat.verify.certificates.certificates import DeadRun
 from heliostat.verify.data.consistent import STATES_MAX, Consistent, Explored
@@ -39,8 +37,7 @@ KINDS: Final = (
 
 def agreed(
     report: Report,
-    definition: Definition,
-    plan: Plan,
+    places: Places,
     *,
     states_max: int,
     budget: Budget = UNBOUNDED,
@@ -49,7 +46,6 @@ def agreed(
     verdict, net = report.about("deadlock"), report.net
     if verdict.outcome != "fails" or net is None or not any(t.guard for t in net.transitions):
         return report
-    places = Places(definition, plan)
     explore = partial(
         Consistent(places, net, Solver(budget=budget)).explore,
         states_max=min(states_max, STATES_MAX),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
 from heliostat.verify.analyses import Subject
@@ -50,7 +51,7 @@ class _Data:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._places = Places(subject.definition, subject.plan)
+        self._places = Places(subject.definition, subject.plan, subject.functions)
         if any(map(conditional, subject.plan.steps)):
             load()  # before the time begins: it is once in a process
         self._budget = Budget(subject.time_max_ms, subject.now_ms)
@@ -60,18 +61,20 @@ class _Data:
         beside = {each.definition.id: each.definition for each in self._subject.beside}
         found = [
             Fault(
-                code="HS516",
+                code=each.code,
                 message=each.message,
+                cure=each.cure,
                 step=each.step,
                 field=each.field,
             )
             for each in Types(self._places, beside).misfits()
         ]
+        unseen = _unseen(self._subject.functions)
         yield answer(
             "types",
             found,
-            holds="what is read, given and put out may be of the types that are needed",
-            fails="something is never of the type that is needed",
+            holds=f"what is read, given and put out may be of the types that are needed{unseen}",
+            fails=f"something is never of the type that is needed{unseen}",
             engine="types",
         )
 
@@ -214,6 +217,16 @@ def answer(
         steps=tuple(dict.fromkeys(each.step for each in faults if each.step is not None)),
         faults=tuple(faults),
     )
+
+
+def _unseen(functions: Mapping[str, ActivityInfo]) -> str:
+    """Of which functions nothing is known, as the end of a sentence."""
+    why: dict[str, list[str]] = {}
+    for name, each in functions.items():
+        for fault in each.faults[:1]:
+            why.setdefault(fault.message, []).append(f"`{name}`")
+    told = [f"nothing is known of {', '.join(names)}, as {each}" for each, names in why.items()]
+    return f"; {'; '.join(told)}" if told else ""
 
 
 def _unwritten(found: Unwritten, plan: Plan) -> Fault:

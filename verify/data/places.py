@@ -7,12 +7,13 @@ step 2 runs over. Types of variables come from what is written to them, wherever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.checks.outputs import output_type
-from heliostat.engine.authoring.model import Definition, HumanStep, Step
+from heliostat.engine.authoring.model import ActivityStep, Definition, HumanStep, Step
 from heliostat.engine.authoring.scopes import scopes_of
 from heliostat.engine.expressions import (
     Data,
@@ -51,8 +52,18 @@ _ROUNDS_MAX: Final = 8
 class Places:
     """The locations of one definition."""
 
-    def __init__(self, definition: Definition, plan: Plan) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        plan: Plan,
+        functions: Mapping[str, ActivityInfo] | None = None,
+    ) -> None:
+        """
+        Args:
+            functions: what was seen of those that activities name, by the name.
+        """
         self.definition, self.plan = definition, plan
+        self._functions = functions or {}
 
     @cached_property
     def steps(self) -> dict[str, Step]:
@@ -62,10 +73,24 @@ class Places:
     @cached_property
     def outputs(self) -> dict[str, Type]:
         """What an output may be when a visit has completed."""
-        return {id: output_type(step) for id, step in self.steps.items()}
+        return {id: output_type(step, self._returned(step)) for id, step in self.steps.items()}
+
+    def function(self, step: StepPlan) -> ActivityInfo | None:
+        """What was seen of the function that a step calls; None where nothing was."""
+        written = self.steps[step.id]
+        if not isinstance(written, ActivityStep):
+            return None
+        found = self._functions.get(written.activity)
+        return None if found is None or found.faults else found
+
+    def _returned(self, step: Step) -> Any:
+        """The schema of what a step's function returns, if that is known."""
+        found = self._functions.get(step.activity) if isinstance(step, ActivityStep) else None
+        return None if found is None else found.annotations.gives
 
     def schema(self, location: Location) -> Any:
-        """The JSON Schema that a location's value has been validated against, if there is one."""
+        """The JSON Schema that a location's value meets: it has been validated against it, or the
+        annotations of a function promise it."""
         if location == INPUT:
             return self.definition.input_schema
         if location[0] == "steps" and location[2] == "output":
@@ -73,6 +98,8 @@ class Places:
             replaced = any(c.given("output") or c.human is not None for c in step.on_error)
             if isinstance(step, HumanStep) and step.foreach is None and not replaced:
                 return step.form
+            if not replaced and (returned := self._returned(step)) is not None:
+                return returned if step.foreach is None else _listed(returned)
         return None
 
     def type(self, location: Location) -> Type:
@@ -250,6 +277,12 @@ class Places:
         if kinds & {"instant", "duration"}:
             kinds = (kinds - {"instant", "duration"}) | {"string"}
         return Type(kinds)
+
+
+def _listed(schema: Any) -> Any:
+    """Of the outputs of items: null stands for one that has none."""
+    definitions = {name: each for name, each in schema.items() if name == "$defs"}
+    return {"type": "array", "items": {"anyOf": [schema, {"type": "null"}]}, **definitions}
 
 
 def _rest(type: Type, kinds: frozenset[str]) -> tuple[dict[str, Type], bool, Type | None]:

@@ -11,26 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from heliostat.engine.authoring.activities import ActivityInfo, unfitting
 from heliostat.engine.authoring.checks.slots import slots_of_step
 from heliostat.engine.authoring.model import Definition
-from heliostat.engine.authoring.schemas import validator
 from heliostat.engine.authoring.scopes import Scope, scopes_of
 from heliostat.engine.authoring.source import Path as Field
 from heliostat.engine.expressions import (
-    Data,
-    Expression,
     Names,
-    Template,
     Type,
     check,
     parse_data,
     parse_expression,
-    render_type,
-    type_from_schema,
-    type_of,
 )
-from heliostat.engine.expressions.types import JSON, NULL, STRING, union
+from heliostat.engine.expressions.types import JSON, NULL, union
 from heliostat.engine.plan.plan import StepPlan
+from heliostat.verify.data.fitting import unfit
 from heliostat.verify.data.places import INPUT, Places
 
 
@@ -39,6 +34,8 @@ class Misfit:
     """What can have no value, or none that its schema allows."""
 
     message: str
+    code: str = "HS516"
+    cure: str | None = None
     step: str | None = None
     field: Field = ()
 
@@ -67,15 +64,50 @@ class Types:
             ):
                 yield Misfit(message=f"{message}: `output_schema`", field=("output", *field))
         for step in self._plan.steps:
-            child = None if step.child is None else self._beside.get(step.child.workflow)
-            if child is None or child.input_schema is None or step.retired:
+            if step.retired:
                 continue
-            given = step.input if step.input is not None else parse_data(None)
-            for field, message in unfit(given, child.input_schema, self._names(step.scope, step)):
+            child = None if step.child is None else self._beside.get(step.child.workflow)
+            if child is not None and child.input_schema is not None:
+                yield from self._given_to_child(step, child, child.input_schema)
+            function = self._places.function(step)
+            if function is not None:
+                yield from self._given_to_function(step, function)
+
+    def _given_to_child(self, step: StepPlan, child: Definition, schema: Any) -> Iterator[Misfit]:
+        given = step.input if step.input is not None else parse_data(None)
+        for field, message in unfit(given, schema, self._names(step.scope, step)):
+            yield Misfit(
+                message=f"{message}: `input_schema` of `{child.id}`",
+                step=step.id,
+                field=("input", *field) if step.input is not None else (),
+            )
+
+    def _given_to_function(self, step: StepPlan, function: ActivityInfo) -> Iterator[Misfit]:
+        """Parameters that are missing, unknown or of another type than is given."""
+        names, input = self._names(step.scope, step), step.input
+        if input is not None and not isinstance(input.value, dict):
+            for field, message in unfit(input, parameters(function), names):
                 yield Misfit(
-                    message=f"{message}: `input_schema` of `{child.id}`",
+                    message=f"{message}: parameters of `{function.target}`",
                     step=step.id,
-                    field=("input", *field) if step.input is not None else (),
+                    field=("input", *field),
+                )
+            return
+        given = {} if input is None else input.value
+        for fault, at in unfitting(given, function):
+            yield Misfit(
+                code=fault.code, message=fault.message, cure=fault.cure, step=step.id, field=at
+            )
+        for name in given:
+            wanted = function.annotations.takes.get(name)
+            if wanted is None or input is None:
+                continue
+            for field, message in unfit(input, wanted, names, within=(name,)):
+                yield Misfit(
+                    message=f"{message}: `{name}` of `{function.target}` is "
+                    f"`{function.annotations.named[name]}`",
+                    step=step.id,
+                    field=("input", *field),
                 )
 
     def _clashes(self, scope: Scope) -> Iterator[Misfit]:
@@ -86,9 +118,17 @@ class Types:
                 names = self._names(step.scope, step)
                 part = parse_expression(slot.value) if slot.expression else parse_data(slot.value)
                 for problem in check(part, names, expect=slot.wanted):
+                    field = (*slot.path[len(path) :], *problem.path)
                     if problem.code in ("HS105", "HS106"):
-                        field = (*slot.path[len(path) :], *problem.path)
                         yield Misfit(message=problem.message, step=each.id, field=field)
+                    elif problem.code == "HS102":  # by what annotations say of an output
+                        yield Misfit(
+                            code=problem.code,
+                            message=problem.message,
+                            cure=problem.cure,
+                            step=each.id,
+                            field=field,
+                        )
 
     def _names(self, scope: int, step: StepPlan | None) -> Names:
         variables: dict[str, Type] = {}
@@ -114,58 +154,12 @@ class Types:
         )
 
 
-def unfit(data: Data, schema: Any, names: Names) -> Iterator[tuple[Field, str]]:
-    """Where no value that a data field can have meets a schema, and why."""
-    parts = dict(data.parts())
-    if not parts:
-        judge = validator(schema)
-        told = None if judge is None else judge(data.value)
-        if told is not None:
-            yield (), f"it does not fit {told}"
-        return
-    yield from _unfit(data.value, (), schema, parts, names)
-
-
-def _unfit(
-    value: Any,
-    place: Field,
-    schema: Any,
-    parts: Mapping[Field, Expression | Template],
-    names: Names,
-) -> Iterator[tuple[Field, str]]:
-    if not isinstance(schema, Mapping):
-        return
-    wanted, part = type_from_schema(schema), parts.get(place)
-    found = None
-    match part:
-        case Expression():
-            found = _resting(type_of(part, names))
-        case Template():
-            found = STRING
-        case _ if isinstance(value, dict):
-            found = Type(frozenset({"object"}))
-        case _ if isinstance(value, list):
-            found = Type(frozenset({"array"}))
-    if found is not None and not found.kinds & wanted.kinds:
-        yield place, f"{render_type(found)} stands where {render_type(wanted)} is needed"
-        return
-    if part is not None or not isinstance(value, dict):
-        return
-    properties = schema.get("properties")
-    properties = properties if isinstance(properties, Mapping) else {}
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield place, f"`{name}` is missing, which is required"
-    for name, item in value.items():
-        if name in properties:
-            yield from _unfit(item, (*place, name), properties[name], parts, names)
-        elif schema.get("additionalProperties") is False and "patternProperties" not in schema:
-            yield (*place, name), f"`{name}` is not among {', '.join(map(str, properties))}"
-
-
-def _resting(type: Type) -> Type:
-    """The type of a value at rest, where times are texts."""
-    if not type.kinds & {"instant", "duration"}:
-        return type
-    kinds = (type.kinds - {"instant", "duration"}) | {"string"}
-    return Type(kinds, type.fields, type.closed, type.items)
+def parameters(function: ActivityInfo) -> dict[str, Any]:
+    """A function's parameters, as the schema of the input that it is called with."""
+    known = function.annotations.takes
+    return {
+        "type": ["object", "null"],
+        "properties": {name: known.get(name, True) for name in function.parameters},
+        "required": [*function.required],
+        "additionalProperties": function.accepts_any,
+    }

@@ -15,11 +15,12 @@ is left decides the first three; what these preserve is said in `certificates.sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.budget import Budget, OutOfTime
@@ -65,12 +66,14 @@ def verify(
     time_max_ms: int | None = None,
     now_ms: Callable[[], float] | None = None,
     definition: Definition | None = None,
+    functions: Mapping[str, ActivityInfo] | None = None,
 ) -> Report:
     """Verify a plan. Never hangs: what is too large is inconclusive, with the bound.
 
     Args:
         definition: that the plan was made of; with it a deadlock is told only if some data leads
             there, as far as that is known.
+        functions: what was seen of those that activities name, by the name.
         time_max_ms: a bound on the time of all of it, by the clock `now_ms`.
     """
     name = f"{plan.id}:{plan.version}"
@@ -96,8 +99,11 @@ def verify(
     report = _report(name, found, steps, states_max, ends=True)
     if definition is not None and report.about("deadlock").outcome == "fails":
         from heliostat.verify.data.agreeing import agreed
+        from heliostat.verify.data.places import Places
 
-        report = agreed(report, definition, plan, states_max=states_max, budget=budget)
+        report = agreed(
+            report, Places(definition, plan, functions), states_max=states_max, budget=budget
+        )
     return with_waiting(
         report, plan, definition=definition, time_max_ms=budget.part_ms(1), now_ms=now_ms
     )

@@ -12,12 +12,14 @@ from ...expressions.types import (
     NUMBER,
     OBJECT,
     STRING,
+    Schema,
     array_type,
     object_type,
     union,
 )
 from ...values import Json
 from ..model import (
+    ActivityStep,
     BodyStep,
     DecisionStep,
     HumanStep,
@@ -44,17 +46,21 @@ _WAITED: Final = object_type({"name": STRING, "data": JSON, "at": STRING})
 _ANSWER: Final = object_type({"status": NUMBER, "headers": OBJECT, "body": JSON})
 
 
-def output_type(step: Step) -> Type:
-    """The type of `$.steps.<id>.output`; a list of the items' with `foreach`."""
+def output_type(step: Step, returned: Schema | None = None) -> Type:
+    """The type of `$.steps.<id>.output`; a list of the items' with `foreach`.
+
+    Args:
+        returned: the schema of what the step's function returns, where that is known.
+    """
     clauses = step.on_error
     replaced = any(clause.given("output") or clause.human is not None for clause in clauses)
-    single = JSON if replaced else _single(step)
+    single = JSON if replaced else _single(step, returned)
     if step.foreach is None:
         return single
     return ARRAY if single == JSON else array_type(union(single, NULL))
 
 
-def _single(step: Step) -> Type:
+def _single(step: Step, returned: Schema | None) -> Type:
     match step:
         case DecisionStep() | BodyStep():
             return _written(step.output)
@@ -70,6 +76,8 @@ def _single(step: Step) -> Type:
             return _submitted(form)
         case TimerStep():
             return NULL
+        case ActivityStep() if returned is not None:
+            return type_from_schema(returned)
     return JSON
 
 

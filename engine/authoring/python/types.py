@@ -22,6 +22,7 @@ from typing import (
     is_typeddict,
 )
 
+import typing_extensions
 from pydantic import BaseModel, TypeAdapter, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
@@ -52,7 +53,7 @@ def schema_of(annotation: Any, *, output: bool = False) -> dict[str, Any] | None
     return schema or None
 
 
-class _AsItTravels(GenerateJsonSchema):
+class AsItTravels(GenerateJsonSchema):
     """JSON Schemas of objects as they are written: a model with all of its members."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
@@ -72,7 +73,7 @@ def parameters_schema(parameters: Mapping[str, tuple[Any, Any]]) -> dict[str, An
     try:
         model = create_model("Input", **{k: (t, d) for k, (t, d) in parameters.items()})  # type: ignore[call-overload]
         schema: dict[str, Any] = model.model_json_schema(
-            mode="serialization", schema_generator=_AsItTravels
+            mode="serialization", schema_generator=AsItTravels
         )
     except (PydanticSchemaGenerationError, PydanticUserError, NameError):
         return {"type": "object"}
@@ -82,6 +83,19 @@ def parameters_schema(parameters: Mapping[str, tuple[Any, Any]]) -> dict[str, An
 
 def _without_required(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in schema.items() if name != "required"}
+
+
+def readable(annotation: Any) -> Any:
+    """The annotation, or the same typed dict as pydantic reads it before Python 3.12."""
+    if not is_typeddict(annotation):
+        return annotation
+    fields = {
+        name: typing_extensions.Required[hint]
+        if name in annotation.__required_keys__
+        else typing_extensions.NotRequired[hint]
+        for name, hint in get_type_hints(annotation, include_extras=True).items()
+    }
+    return typing_extensions.TypedDict(annotation.__name__, fields)  # type: ignore[operator]  # made at run time
 
 
 def plain(annotation: Any) -> Any:
