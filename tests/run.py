@@ -41,7 +41,7 @@ OWN_RAY = (
     "serve/test_foreign.py",
     "serve/test_on_serve.py",
     "serve/test_over_http.py",
-    "page/test_on_ray.py",
+    "serve/test_page.py",
     "crash/test_chaos.py",
     "deploy/test_container.py",
     "deploy/test_rayservice.py",

@@ -151,7 +151,7 @@ class TestWhileItRuns:
 
 
 class TestUp:
-    """Most as a guest of the session's Ray: what is tried here is the journal."""
+    """As a guest of the session's Ray: what is tried here is the journal."""
 
     @pytest.fixture
     def up(self, deployment: Shared, place: Place) -> list[str]:
@@ -180,13 +180,16 @@ class TestUp:
         assert "Traceback" not in ran.err
         assert (place.home / "data" / "journal").read_text() == text
 
-    def test_its_directory_was_copied(self, deployment: Shared, place: Shared) -> None:
+    def test_its_directory_was_copied(
+        self, deployment: Shared, place: Shared, up: list[str]
+    ) -> None:
         source, copy = deployment.home / "data", place.home / "data"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("ray"))
         assert place.here("status").code == 4  # the copy does not pass for the one that runs
         assert place.here("down").code == 0
         assert deployment.here("status").code == 0
-        assert place.cli("up").code == 0
+        ran = place.cli(*up)
+        assert ran.code == 0, ran.err
         shutil.copy(STEPS, place.home)
         (place.home / "who.yaml").write_text(WHO)
         pids = {}

@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from .site import Server, Site
-
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 WAIT_MS: Final = 30_000
@@ -67,18 +65,20 @@ def launched(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def opened(browser: Browser, site: Server, **context: Any) -> Iterator[Page]:
-    """A page of its own context, in the site's namespace. Fails when a script failed, when the
-    policy refused something, or when anything was asked of another address than the site's."""
-    own = browser.new_context(base_url=site.url, locale="en-GB", **context)
-    if isinstance(site, Site):
-        name = json.dumps(site.namespace)
+def opened(
+    browser: Browser, url: str, namespace: str | None = None, **context: Any
+) -> Iterator[Page]:
+    """A page of its own context, in a namespace if one is said. Fails when a script failed, when
+    the policy refused something, or when anything was asked of another address than the site's."""
+    own = browser.new_context(base_url=url, locale="en-GB", **context)
+    if namespace is not None:
+        name = json.dumps(namespace)
         key = "localStorage['heliostat.namespace']"
         own.add_init_script(f"if (location.protocol !== 'about:') {key} ??= {name}")
     page = own.new_page()
     page.set_default_timeout(WAIT_MS)
     troubles: list[str] = []
-    host = urlsplit(site.url).netloc
+    host = urlsplit(url).netloc
     page.on("pageerror", lambda error: troubles.append(f"script: {error}"))
     page.on(
         "console",

@@ -69,7 +69,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page of a large screen, in English."""
-    with opened(browser, site, viewport={"width": 1440, "height": 900}) as page:
+    with opened(browser, site.url, site.namespace, viewport={"width": 1440, "height": 900}) as page:
         yield page
 
 
@@ -85,6 +85,6 @@ def files() -> Iterator[Server]:
 @pytest.fixture
 def modules(browser: Browser, files: Server) -> Iterator[Page]:
     """Somewhere to import the page's modules: its licence, since that does nothing of itself."""
-    with opened(browser, files) as page:
+    with opened(browser, files.url) as page:
         page.goto("/page/vendor/d3/LICENSE")
         yield page

@@ -2,7 +2,7 @@
 
 What runs is the kernel, the host, its journal (in memory) and the user's code; what is missing are
 runners, so that threads stand in for them. A host that goes down and comes up again is another
-incarnation on the same journal. `test_on_ray.py` has the rest of the way.
+incarnation on the same journal. `tests/serve/test_page.py` has the rest of the way.
 """
 
 from __future__ import annotations

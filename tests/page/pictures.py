@@ -153,7 +153,7 @@ def _done(words: str) -> int:
 @contextmanager
 def _page(browser: Browser, site: Site, scheme: str, **context: Any) -> Iterator[Page]:
     settings = {"viewport": LARGE, "color_scheme": scheme} | context
-    with opened(browser, site, **settings) as page:
+    with opened(browser, site.url, site.namespace, **settings) as page:
         page.goto("/")
         expect(page.locator(".health[data-health]")).to_be_visible(timeout=30_000)
         yield page

@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -106,28 +105,6 @@ class Deployment(Protocol):
     def up(self, namespace: str) -> hs.Client: ...
 
     def down(self) -> None: ...
-
-
-class RayDeployment:
-    """An embedded one, in a data directory."""
-
-    def __init__(self, data: Path) -> None:
-        self._data = data
-        self._client: hs.Client | None = None
-        # Playwright keeps an event loop in the tests' own thread, in which a start cannot wait; and
-        # Ray takes the thread that starts it as its parent.
-        self._keeper = ThreadPoolExecutor(1, "deployment")
-
-    def up(self, namespace: str) -> hs.Client:
-        settings: dict[str, Any] = {"namespace": namespace, "runners": 2, "code": STAGE}
-        start = self._keeper.submit(lambda: hs.connect(self._data, **settings))
-        self._client = start.result(4 * BOUND_S)
-        return self._client
-
-    def down(self) -> None:
-        if self._client is not None:
-            self._keeper.submit(self._client.close).result(BOUND_S)
-            self._client = None
 
 
 def until(holds: Callable[[], _T], what: str, bound_s: float = BOUND_S) -> _T:

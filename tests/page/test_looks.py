@@ -37,7 +37,12 @@ def looks(site: Site) -> str:
 @pytest.fixture
 def phone(browser: Browser, site: Site) -> Iterator[Page]:
     with opened(
-        browser, site, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+        browser,
+        site.url,
+        site.namespace,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        is_mobile=True,
     ) as page:
         yield page
 
@@ -61,7 +66,7 @@ def test_whatever_can_be_pressed_has_a_name(page: Page, looks: str, place: str) 
 
 
 def test_the_theme_follows_the_system_until_one_chooses(browser: Browser, site: Site) -> None:
-    with opened(browser, site, color_scheme="dark") as page:
+    with opened(browser, site.url, site.namespace, color_scheme="dark") as page:
         page.goto("/")
         html = page.locator("html")
         expect(html).to_have_attribute("data-theme", "dark")
@@ -76,7 +81,7 @@ def test_the_theme_follows_the_system_until_one_chooses(browser: Browser, site: 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_texts_stand_out_from_what_is_behind_them(browser: Browser, site: Site, theme: str) -> None:
     """Each pair of colours that a text has, at 4.5 to 1; large signs and faint hints at 3 to 1."""
-    with opened(browser, site, color_scheme=theme) as page:
+    with opened(browser, site.url, site.namespace, color_scheme=theme) as page:
         page.goto("/")
         found = probe(page, "contrasts")
         assert [each for each in found if each["is"] < each["wanted"]] == []

@@ -18,7 +18,7 @@ def folded(request: pytest.FixtureRequest) -> Any:
     """Every history, folded by the page; one trip to the browser."""
     browser: Browser = request.getfixturevalue("browser")
     told = [{"graph": each.graph, "events": each.events} for each in histories()]
-    with opened(browser, request.getfixturevalue("files")) as page:
+    with opened(browser, request.getfixturevalue("files").url) as page:
         page.goto("/page/vendor/d3/LICENSE")
         return probe(page, "fold", told)
 

@@ -1,6 +1,6 @@
 """The door on a real Ray Serve, behind its proxy: what comes in through it, and what may be lost.
 
-The tests share one deployment and run in the order written: the last one ends it.
+The tests share one deployment; `test_page.py` ends it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import json
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
 
 from heliostat.engine.ids import new_id
 from tests.cluster.conftest import BOUND_S
@@ -218,16 +215,6 @@ def socket_address(served: Served, id: str) -> str:
     return f"{served.address.replace('http', 'ws', 1)}{API}/ws/executions/{id}"
 
 
-async def close_code(live: ClientConnection) -> int | None:
-    """Read to the end of a socket; the code that it was closed with, None when it was cut off."""
-    try:
-        async with asyncio.timeout(BOUND_S):
-            while True:
-                await live.recv()
-    except ConnectionClosed as closed:
-        return None if closed.rcvd is None else closed.rcvd.code
-
-
 class TestLosses:
     """A part of the door or of the deployment is killed: it comes back, and no start is lost."""
 
@@ -265,32 +252,3 @@ class TestLosses:
         finally:
             os.kill(host.pid, signal.SIGCONT)
         wait_until(lambda: answers(served), "the door")
-
-
-class TestDown:
-    """`heliostat down` closes the door, and it opens again at the same address."""
-
-    async def test_watchers_are_told_and_the_next_up_goes_on(self, served: Served) -> None:
-        id, port = new_id(), served.address.rpartition(":")[2]
-        stat = (served.home / "data").stat()
-        folder = Path(tempfile.gettempdir()) / f"hs-{stat.st_dev:x}-{stat.st_ino:x}"
-        assert folder.is_dir()
-        async with httpx.AsyncClient(base_url=f"{served.address}{API}", timeout=60) as http:
-            await started(http, {"definition_id": "lasting", "workflow_id": id})
-        async with connect(socket_address(served, id)) as live:
-            assert json.loads(await live.recv())["type"] == "state"
-            down = asyncio.create_task(asyncio.to_thread(served.cli, "down"))
-            assert await close_code(live) == 1012
-            assert (await down).code == 0
-        assert not folder.exists()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", int(port)), timeout=5)
-
-        ran = await asyncio.to_thread(served.cli, "up", "--port", port)
-        assert ran.code == 0, ran.err
-        assert served.address.endswith(f":{port}")
-        with served.client() as http_again:
-            answer = http_again.post(f"/workflows/{id}/signal", json={"signal_name": "go"})
-            assert answer.status_code == 200, answer.text
-            ended = http_again.get(f"/workflows/{id}/result", params={"wait": "30s"}).json()
-            assert ended["status"] == "Completed"
