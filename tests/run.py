@@ -176,17 +176,18 @@ def main(arguments: Sequence[str]) -> int:
     """Run the lanes; 0 when all of them pass."""
     began = time.monotonic()
     begun: dict[str, Lane] = {}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for lane in list(begun.values()):
+            lane.end()
+
+    # Before a lane begins: what is ignored here, as in a shell's background, is ignored there too.
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     for name, given in lanes().items():
         before = begun.get(AFTER.get(name, ""))
         begun[name] = Lane(name, [*given, *arguments], after=before)
     running = list(begun.values())
-
-    def end(number: int, frame: FrameType | None) -> None:
-        for lane in running:
-            lane.end()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     codes = [lane.wait() for lane in running]
     print()
     for lane in running:
