@@ -176,13 +176,19 @@ def _init(**options: Any) -> Any:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it warns before it reads its own options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Ray's remarks on its own future
-        context = ray.init(
-            namespace=NAMESPACE,
-            log_to_driver=False,  # what steps print belongs to their attempts, not to this terminal
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            **options,
-        )
+        try:
+            context = ray.init(
+                namespace=NAMESPACE,
+                log_to_driver=False,  # what steps print belongs to attempts, not to this terminal
+                logging_level=logging.ERROR,
+                configure_logging=False,
+                **options,
+            )
+        except Exception as error:
+            # Ray raises a bare one where its start took too long, and has no other word for it.
+            if type(error) is not Exception:
+                raise
+            raise TimeoutError(str(error)) from error
     _keep_off_stdout()
     return context
 

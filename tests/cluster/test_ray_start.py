@@ -15,6 +15,7 @@ import pytest
 
 from heliostat.cluster import ray_node
 from heliostat.cluster.processes import Process, is_alive, name_of
+from heliostat.cluster.ray_connection import start_ray_here
 from heliostat.cluster.ray_node import start_ray, stop_ray
 from heliostat.cluster.record import RayRecord
 from heliostat.engine.errors import Unreachable
@@ -84,3 +85,14 @@ def test_twice_is_told_with_the_place_of_its_logs_and_nothing_is_left(
         started(home, harm)
     assert time.monotonic() - begun < BOUND_S
     assert [is_alive(each) for each in harm.holders] == [False, False]
+
+
+def test_within_a_client_s_process_too_it_is_one_error_with_the_place_of_its_logs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gives_up(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray does
+
+    monkeypatch.setattr("ray.init", gives_up)
+    with pytest.raises(Unreachable, match=r"timed out during startup.*its logs are in"):
+        start_ray_here(home, resources={}, dashboard=False)
