@@ -23,8 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from rich.table import Table
 from benchmarks import ledger
 from benchmarks.deployment import FOLDER
 from benchmarks.victims import Processes, send
+from heliostat.cluster.record import read_record
 
 STEPS = 3
 """Of each execution at least."""
@@ -45,7 +46,10 @@ BOUND_S = 240.0
 """Of every wait; what has not ended by then counts as lost."""
 UP_MS = 400_000
 """Ray starts within 15 s; beside much else on the machine it has taken minutes."""
+UP_TRIES = 3
 POLL_S = 0.1
+FILE_COLUMNS = 140
+"""Of the table where it does not go to a terminal."""
 STARTED = "all are started"
 
 ONE = ("host", "runner", "launcher", "scheduler", "supervisor", "keeper")
@@ -56,9 +60,9 @@ REPAIRS = {
     "host": "kill: Ray restarts it; stop: the supervisor kills it first",
     "runner": "the host starts another; stop: the host kills it first",
     "launcher": "kill: Ray restarts it; stop: a host kills it first",
-    "scheduler": "kill: Ray restarts it; stop: nobody is needed, it is asked again",
+    "scheduler": "kill: Ray restarts it; stop: the supervisor kills it first",
     "supervisor": "Ray restarts it; nobody waits for it",
-    "keeper": "Ray restarts it; values are read from their blobs",
+    "keeper": "kill: Ray restarts it; stop: the supervisor kills it first",
     "raylet": "`heliostat up`",
     "gcs": "`heliostat up`",
     "everything": "`heliostat up`",
@@ -82,6 +86,14 @@ class Place:
         self.processes = Processes(self.data)
         self._runs = 0
         self._starters: list[subprocess.Popen[str]] = []
+
+    def up(self) -> None:
+        """`heliostat up`, again where Ray gave up, as it does on a machine with no CPU to spare."""
+        for _ in range(UP_TRIES - 1):
+            with suppress(SystemExit):
+                self.cli("up")
+                return
+        self.cli("up")
 
     def cli(self, *arguments: str) -> None:
         """A command; raises with what it said when it fails."""
@@ -119,6 +131,13 @@ class Place:
             raise SystemExit("the executions could not be started")
         return tag, path
 
+    def door(self) -> tuple[str, int]:
+        """Where its HTTP door is reached."""
+        record = read_record(self.data)
+        assert record is not None
+        assert record.http is not None
+        return record.http.reached
+
     def forget_starters(self) -> None:
         """End the processes that started executions; they may hang where their Ray is gone."""
         for process in self._starters:
@@ -140,10 +159,10 @@ class Place:
 
 
 @contextmanager
-def deployment(journal: str, hosts: int) -> Iterator[Place]:
-    """Up on the journal named, and down in the end."""
+def deployment(journal: str, hosts: int, more: Mapping[str, str] | None = None) -> Iterator[Place]:
+    """Up on the journal named, with more in its environment, and down in the end."""
     home = Path(tempfile.mkdtemp(prefix="hb-"))
-    settings = {"HELIOSTAT_HOSTS": str(hosts)}
+    settings = {"HELIOSTAT_HOSTS": str(hosts)} | dict(more or {})
     server = None
     try:
         if journal == "postgres":
@@ -160,7 +179,7 @@ def deployment(journal: str, hosts: int) -> Iterator[Place]:
 
 
 def _up(place: Place) -> Iterator[Place]:
-    place.cli("up")
+    place.up()
     try:
         yield place
     finally:
@@ -236,7 +255,7 @@ def _harm(place: Place, kind: str, how: str) -> list[Any]:
         found = place.processes.everything() if kind == "everything" else place.processes.of(kind)
         for process in found:
             send(process, signal.SIGKILL)
-        place.cli("up")
+        place.up()
         return found
     found = place.processes.of(kind)[:1]
     for process in found:
@@ -280,7 +299,7 @@ def main(arguments: Sequence[str]) -> None:
         *DEFAULT,
         *(["postgres:kill"] if options.journal == "postgres" else []),
     ]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_COLUMNS)
     figures = []
     with deployment(options.journal, options.hosts) as place:
         for fault in faults:

@@ -20,7 +20,14 @@ ACTORS = {
     "keeper": "Keeper",
 }
 """The class of an actor: its process calls itself `ray::Class`, or by name and method in a call."""
-PROGRAMS = {"raylet": "/raylet ", "gcs": "/gcs_server "}
+DOOR = {
+    "replica": "ServeReplica:heliostat:door",
+    "proxy": "HAProxyManager",
+    "haproxy": "",
+    "controller": "ServeController",
+}
+"""The same of the HTTP door's; haproxy is the manager's program, and no actor."""
+PROGRAMS = {"raylet": "/raylet ", "gcs": "/gcs_server ", "haproxy": "/haproxy "}
 """What Ray's own processes have in their command line."""
 
 
@@ -28,7 +35,7 @@ def is_of(kind: str, line: str) -> bool:
     """Whether a command line is that of a process of the kind."""
     if kind in PROGRAMS:
         return PROGRAMS[kind] in line
-    return line.startswith("ray::") and ACTORS[kind] in line
+    return line.startswith("ray::") and (ACTORS | DOOR)[kind] in line
 
 
 class Processes:

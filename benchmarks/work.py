@@ -3,6 +3,10 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+LARGE = 250_000
+"""Numbers of a value that is large enough to pass by Ray's object store."""
 
 
 def increment(n: int) -> int:
@@ -40,6 +44,25 @@ def noted(n: int, ledger: str) -> int:
     finally:
         os.close(descriptor)
     return n + 1
+
+
+def noted_large(n: int, ledger: str) -> Any:
+    """As `noted`, and returns 2 MB of numbers that no other has."""
+    import numpy as np
+
+    noted(n, ledger)
+    return np.full(LARGE, float(n))
+
+
+def noted_weighed(n: int, ledger: str, numbers: Any) -> int:
+    """As `noted`, with what `noted_large` returned.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if numbers.shape != (LARGE,) or numbers.sum() != float(n) * LARGE:
+        raise ValueError(f"these are not the numbers of {n}")
+    return noted(n, ledger)
 
 
 def mixed(n: int, ledger: str, seconds: float = 0.0) -> int:
