@@ -28,14 +28,24 @@ if TYPE_CHECKING:
     from heliostat.engine.authoring.json_schema import definition_schema
     from heliostat.engine.authoring.loading import load_definition
     from heliostat.engine.authoring.python.decorators import Block, block
-    from heliostat.engine.authoring.python.intrinsics import (
+    from heliostat.engine.authoring.python.failures import (
+        ChildFailed,
         DeadlineExceeded,
-        NotCompiled,
         OutOfMemory,
+        PermanentServiceError,
         RunnerLost,
         SchemaError,
+        ScriptError,
+        ServiceError,
         StepError,
+        TaskFailed,
         Timeout,
+        TooFewItems,
+        TransientServiceError,
+        UnexpectedStatus,
+    )
+    from heliostat.engine.authoring.python.intrinsics import (
+        NotCompiled,
         after,
         event,
         fail,
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Block",
+    "ChildFailed",
     "Client",
     "DeadlineExceeded",
     "FunctionHandle",
@@ -68,12 +79,19 @@ __all__ = [
     "HeliostatError",
     "NotCompiled",
     "OutOfMemory",
+    "PermanentServiceError",
     "Retry",
     "RunnerLost",
     "SchemaError",
+    "ScriptError",
+    "ServiceError",
     "StepError",
     "Task",
+    "TaskFailed",
     "Timeout",
+    "TooFewItems",
+    "TransientServiceError",
+    "UnexpectedStatus",
     "Workflow",
     "__version__",
     "after",
@@ -141,13 +159,21 @@ _HOMES = {
     "undo": "heliostat.engine.authoring.python.intrinsics",
     "now": "heliostat.engine.authoring.python.intrinsics",
     "uuid": "heliostat.engine.authoring.python.intrinsics",
-    "StepError": "heliostat.engine.authoring.python.intrinsics",
-    "DeadlineExceeded": "heliostat.engine.authoring.python.intrinsics",
-    "Timeout": "heliostat.engine.authoring.python.intrinsics",
-    "RunnerLost": "heliostat.engine.authoring.python.intrinsics",
-    "OutOfMemory": "heliostat.engine.authoring.python.intrinsics",
-    "SchemaError": "heliostat.engine.authoring.python.intrinsics",
+    "StepError": "heliostat.engine.authoring.python.failures",
+    "DeadlineExceeded": "heliostat.engine.authoring.python.failures",
+    "Timeout": "heliostat.engine.authoring.python.failures",
+    "RunnerLost": "heliostat.engine.authoring.python.failures",
+    "OutOfMemory": "heliostat.engine.authoring.python.failures",
+    "SchemaError": "heliostat.engine.authoring.python.failures",
     "NotCompiled": "heliostat.engine.authoring.python.intrinsics",
+    "ChildFailed": "heliostat.engine.authoring.python.failures",
+    "PermanentServiceError": "heliostat.engine.authoring.python.failures",
+    "ScriptError": "heliostat.engine.authoring.python.failures",
+    "ServiceError": "heliostat.engine.authoring.python.failures",
+    "TaskFailed": "heliostat.engine.authoring.python.failures",
+    "TooFewItems": "heliostat.engine.authoring.python.failures",
+    "TransientServiceError": "heliostat.engine.authoring.python.failures",
+    "UnexpectedStatus": "heliostat.engine.authoring.python.failures",
 }
 _CALLED = {"map": "fan_out"}
 """Names that are others where they live."""

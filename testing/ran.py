@@ -96,6 +96,11 @@ class Run(Generic[R]):
         return [id for id, _ in self._ended()]
 
     @property
+    def signals(self) -> list[tuple[str, str, Any]]:
+        """The signals that it sent: to which execution, name and data."""
+        return self.simulated.signals
+
+    @property
     def published(self) -> list[tuple[str, Any]]:
         """The events that it published: type and data."""
         return [(type, data) for _, type, data in self.simulated.published]

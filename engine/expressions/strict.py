@@ -229,6 +229,14 @@ def _entry(budget: Budget, key: Any, value: Value) -> dict[str, Value]:
     return {key: value}
 
 
+def _without(budget: Budget, of: Any, key: str) -> dict[str, Value]:
+    """The object but for one of its members, whether it has it or not."""
+    if type(of) is not dict:
+        raise TypeError(f"'{type(of).__name__}' object is not a mapping")
+    work(budget, len(of))
+    return {name: value for name, value in of.items() if name != key}
+
+
 def _spread(budget: Budget, *parts: Any) -> list[Value]:
     """`[*a, b]`: each part a list to be laid out."""
     spread: list[Value] = []
@@ -329,6 +337,7 @@ STRICT: Final[dict[str, tuple[Strict, int, int | None]]] = {
     "zip_strict": (_converted(_zip), 1, None),
     "merge": (strict(_merge), 0, None),
     "entry": (strict(_entry), 2, 2),
+    "without": (strict(_without), 2, 2),
     "spread": (strict(_spread), 0, None),
     "format_strict": (strict(_formatted), 2, 2),
     "text": (strict(_text), 0, None),

@@ -72,6 +72,7 @@ class SimulationResult(Struct, kw_only=True):
     others: dict[str, SimulationResult]
     """The executions that it started, and those that they did, by id."""
     published: list[tuple[str, str, Value]]  # events: id, type, data
+    signals: list[tuple[str, str, Value]]  # that executions sent: to whom, name, data
     tasks: list[TaskView]  # human tasks, as they were last
     refusals: list[Refusal]  # requests that could not be followed
 
@@ -190,6 +191,7 @@ class Simulation:
             plan=execution.plan,
             others=others or {},
             published=world.published,
+            signals=world.signals,
             tasks=[task for _, task in tasks],
             refusals=[each for each in world.refusals if each.execution_id == execution.id],
         )

@@ -120,6 +120,7 @@ class World:
         self._sent: dict[str, Outgoing] = {}
         self._published: set[str] = set()
         self.published: list[tuple[str, str, Any]] = []
+        self.signals: list[tuple[str, str, Any]] = []
         self.tasks: dict[tuple[str, Address], TaskView] = {}
         self.refusals: list[Refusal] = []
         self._requests = 0
@@ -231,13 +232,17 @@ class World:
             known = self._sent.get(message.id)
             require(known is None, f"sent twice: {message}, before: {known}")
             self._sent[message.id] = message
+            if isinstance(message.body, TellSignal):
+                self.signals.append((message.receiver, message.body.name, message.body.data))
             self.coverage.hit("message", type(message.body).__name__)
             self._post(_letter(message))
         for published in decision.published:
             self.publish(published.name, published.data, published.id)
+        self._read_script(
+            sender, decision
+        )  # a wait of a decision may be over before its task opens
         for task in decision.tasks:
             self._task(sender, task)
-        self._read_script(sender, decision)
 
     def _arrived(self, receiver: SimulatedExecution, decision: Decision, letter: Letter) -> None:
         if decision.refused is not None:

@@ -77,8 +77,8 @@ class Evaluating(Frame):
         """Put a value into a variable: by the step that has it as output, or by a decision."""
         step = found.step
         if step is not None and self.scope.steps[-1] is step:
-            text = found.text.replace(f"$.steps.{step.id}.output", "$.output", 1)
-            step.fields.setdefault("assign", {})[variable] = text
+            own = found.data.replace(f"$.steps.{step.id}.output", "$.output")
+            step.fields.setdefault("assign", {})[variable] = own
             return
         if self.scope.reachable:
             self.decide(

@@ -7,13 +7,14 @@ import builtins
 import inspect
 import json
 import types as pytypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, Union, get_origin
 
 from ...errors import DefinitionError
 from ..diagnostics import Diagnostic, Findings
 from .analysis import Facts, facts_of
+from .failures import names_of
 from .graph import Scope, Step, Way
 from .joining import join, joinable
 from .names import Names, said
@@ -47,6 +48,8 @@ class Expr:
     """The step whose output this is, untouched."""
     parts: tuple[Expr, ...] | None = None
     """Of a tuple: what unpacking it gives."""
+    members: Mapping[str, Expr] | None = None
+    """Of an object: what reading these members of it gives."""
 
     @property
     def data(self) -> Any:
@@ -193,6 +196,29 @@ class Frame:
                 return getattr(owner, node.attr, UNKNOWN)
         return UNKNOWN
 
+    def annotation(self, node: ast.expr) -> Any:
+        """The type that is written here, as `list[int]` or `Approval | None`; `UNKNOWN` if none."""
+        if isinstance(node, ast.Constant) and node.value is None:
+            return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            parts = (self.annotation(node.left), self.annotation(node.right))
+            return UNKNOWN if UNKNOWN in parts else Union[parts]  # noqa: UP007  # of values
+        if not isinstance(node, ast.Subscript):
+            found = self.resolve(node)
+            return found if isinstance(found, type) or get_origin(found) is not None else UNKNOWN
+        generic, inner = self.resolve(node.value), node.slice
+        nodes = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+        if generic is Literal:
+            arguments = tuple(each.value for each in nodes if isinstance(each, ast.Constant))
+        else:
+            arguments = tuple(self.annotation(each) for each in nodes)
+        if generic is UNKNOWN or UNKNOWN in arguments or len(arguments) < len(nodes):
+            return UNKNOWN
+        try:
+            return generic[arguments]
+        except TypeError:
+            return UNKNOWN
+
     def found_outside(self, name: str) -> Any:
         """What a name outside of the function stands for now; `UNKNOWN` if for nothing."""
         found = self.outside.get(name, UNKNOWN)
@@ -268,9 +294,12 @@ class Frame:
             if isinstance(frame, Trying):
                 for handler in frame.handlers:
                     for kind in handler.kinds:
-                        way = Way(error=None if kind is Exception else kind.__name__)
-                        step.catches.append(way)
-                        handler.ways.append((step, way))
+                        for name in (None,) if kind is Exception else names_of(kind):
+                            if any(known.error == name for known in step.catches):
+                                continue  # an earlier clause has it
+                            way = Way(error=name)
+                            step.catches.append(way)
+                            handler.ways.append((step, way))
                         if kind is Exception:
                             return
             elif isinstance(frame, Finally):

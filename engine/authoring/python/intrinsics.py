@@ -224,30 +224,6 @@ def uuid() -> str:
     _compiled("uuid")
 
 
-class StepError(Exception):
-    """Base of what the engine itself fails a step with."""
-
-
-class DeadlineExceeded(StepError):
-    """A step has not ended by its deadline."""
-
-
-class Timeout(StepError):
-    """An attempt took longer than its `timeout`."""
-
-
-class RunnerLost(StepError):
-    """A step lost its runner again and again."""
-
-
-class OutOfMemory(StepError):
-    """An attempt was stopped by its memory limit."""
-
-
-class SchemaError(StepError):
-    """A value does not fit the schema that it was promised to fit."""
-
-
 INTRINSICS: Final[dict[Any, str]] = {
     each: name
     for name, each in {

@@ -207,8 +207,8 @@ class Lowering(Loops):
         found = self.value(node.args[0])
         step = found.step
         if step is not None and self.scope.steps[-1] is step:
-            text = found.text.replace(f"$.steps.{step.id}.output", "$.output", 1)
-            step.fields.setdefault("assign", {})[variable] = {"append": text}
+            own = found.data.replace(f"$.steps.{step.id}.output", "$.output")
+            step.fields.setdefault("assign", {})[variable] = {"append": own}
             return
         self.decide(
             f"append_{target.id}",

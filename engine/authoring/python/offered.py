@@ -11,6 +11,7 @@ from typing import Any, Final, get_origin
 from . import types
 from .advice import EXAMPLES, meant
 from .calls import Calls, hashable
+from .forms import filled_in, is_form
 from .frame import Expr, constant
 from .intrinsics import INTRINSICS, Ran, Response, Won
 from .names import slug
@@ -148,7 +149,7 @@ class Offered(Calls):
         named = ["show", "assignees", "candidates", "deadline"]
         given = self.keywords(node, ["id", "form"], named)
         wanted = self.text(self.needed(node, given, "id"), "the id")
-        form = self.static(self.needed(node, given, "form"))
+        form = self._form(self.needed(node, given, "form"))
         fields: dict[str, Any] = {"type": "human"}
         schema = types.schema_of(form)
         if schema is not None:
@@ -161,7 +162,17 @@ class Offered(Calls):
             fields["deadline"] = self.moment(given["deadline"])
         id = self.step_id(wanted, node, own=True)
         step = self.add(id, fields)
-        return Expr(f"$.steps.{id}.output", form, safe=True, path=True, step=step)
+        return replace(filled_in(form, f"$.steps.{id}.output"), step=step)
+
+    def _form(self, node: ast.expr) -> Any:
+        """What a person fills in: a type whose answers have one shape."""
+        form = self.annotation(node)
+        if form is UNKNOWN or not is_form(form):
+            cure = "a model, a dataclass, a TypedDict, dict, bool, str, Literal, …"
+            raise self.refuse(
+                "HS416", node, "a form is a type, and all or none of it objects", cure
+            )
+        return form
 
     def _hs_signal(self, node: ast.Call, hint: str | None) -> Expr:
         given = self.keywords(node, ["execution", "name", "data"])
@@ -370,7 +381,7 @@ class Offered(Calls):
         if not self.makes_step(call):
             raise self.refuse("HS416", node.args[0], "hs.undo takes a step", EXAMPLES["undo"])
         target, _ = self._target(call)
-        given = self._bound(call, target, inner=True)
+        given = self._bound(call, target, inner=False)
         told = {name: each.data for name, each in given.items()}
         name = target.function.__name__
         self.decide(

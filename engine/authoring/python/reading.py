@@ -222,6 +222,8 @@ class Reading(Evaluating):
                 cure = meant(node.attr, fields) or f"it has {', '.join(fields)}"
                 kind = types.name_of(base.type)
                 raise self.refuse("HS412", node, f"{kind} has no member `{node.attr}`", cure)
+            if base.members is not None and node.attr in base.members:
+                return base.members[node.attr]
             kind, there = fields[node.attr]
             key = types.key_of(base.type, node.attr)
             if there and base.path and STEP_NAME.fullmatch(key):
@@ -267,6 +269,10 @@ class Reading(Evaluating):
             kind = base.type if types.element_of(base.type) is not Any else kind
             return Expr(f"slice({', '.join(each.text for each in (base, *bounds))})", kind)
         base, key = self.values([node.value, node.slice])
+        if base.members is not None and key.constant and types.is_object(base.type):
+            member = base.members.get(str(key.value))
+            if member is not None:
+                return member
         kind = types.item_of(base.type, key.value if key.constant else None)
         return Expr(f"at({base.text}, {key.text})", kind)
 

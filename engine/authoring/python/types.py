@@ -279,6 +279,18 @@ def is_dataclass(model: type) -> bool:
     return dataclasses.is_dataclass(model)
 
 
+def is_required(model: Any, name: str) -> bool:
+    """Whether a member has to be said."""
+    kind = get_origin(plain(model)) or plain(model)
+    if issubclass(kind, BaseModel):
+        return bool(kind.model_fields[name].is_required())
+    if dataclasses.is_dataclass(kind):
+        found = next(each for each in dataclasses.fields(kind) if each.name == name)
+        missing = dataclasses.MISSING
+        return found.default is missing and found.default_factory is missing
+    return name in kind.__required_keys__
+
+
 def default_of(model: type, name: str) -> Any:
     """What a member is if it is not given; `UNKNOWN` if it must be."""
     if issubclass(model, BaseModel):

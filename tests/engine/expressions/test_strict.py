@@ -61,16 +61,18 @@ MODELS: dict[str, Any] = {
     "zip_strict": lambda a, b: [list(each) for each in zip(a, b, strict=False)],
     "slice": lambda a, b, c: a[b:c],
     "merge": lambda a, b: {**a, **b},
+    "without": lambda a, b: {name: value for name, value in {**a}.items() if name != b},
     "spread": lambda a, b: [*a, *b],
     "format_strict": format,
 }
 ARGUMENTS = {
-    "at": 2, "in_strict": 2, "zip_strict": 2, "slice": 3, "merge": 2, "spread": 2,
+    "at": 2, "in_strict": 2, "zip_strict": 2, "slice": 3, "merge": 2, "without": 2, "spread": 2,
     "format_strict": 2, "max_strict": 2, "min_strict": 2,
 }  # fmt: skip
 UNLIKE = {
     # words of Python that tell what the language does otherwise
     "merge": "not a mapping",
+    "without": "not a mapping",
     "at": "unhashable",
     "slice": "unhashable",
     "spread": "after *",

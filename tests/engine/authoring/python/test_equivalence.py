@@ -1,9 +1,9 @@
 """A compiled program does what Python does: the same result, or the same error and its words.
 
-Programs are drawn at random, steps follow a script, and both runs are compared with all that `tick`
-was called with and all that was published, in order. Of heliostat's own functions those are in them
-whose meaning in Python is plain: `hs.map` and `hs.parallel` call one after the other, a race is won
-by the call that is not late, a wait by its timer, a workflow is called like a function.
+Programs are drawn at random (`drawn.py`), and run in two ways (`both_ways.py`): compiled, in the
+simulator, and as plain Python, with a stand-in for each of heliostat's own functions
+(`plainly.py`). Steps, people, servers and senders do the same in both (`around.py`). Compared is
+how they end, with all that was asked of these, published and signalled, in order.
 
 What the compiler refuses is counted, and what the page on Python tells as a difference (integers
 beyond 64 bits; lists with two names; the execution before a child's error) is passed over.
@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 
 from heliostat.engine.errors import DefinitionError
 
-from .programs import Ended, Writer, as_compiled, as_python, constructs
+from .around import Ended
+from .both_ways import as_compiled, as_python
+from .drawn import Writer, constructs
 
 DOCUMENTED = ("not changed in place", "64 bits", "OverflowError", "complex")
 
@@ -58,7 +60,7 @@ def outcome_of(seed: int) -> tuple[str, set[str]]:
     return "same", set(constructs(text))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_a_compiled_program_ends_as_python_does(seed: int) -> None:
     outcome_of(seed)
@@ -75,9 +77,9 @@ def compared(seeds: range) -> tuple[Counter[str], Counter[str]]:
 
 
 def test_the_programs_reach_what_is_compiled() -> None:
-    """A fixed seventy of them: most are compared, and what they are made of is known."""
-    outcomes, seen = compared(range(70))
-    assert outcomes["same"] > 60
+    """A fixed sixty of them: most are compared, and what they are made of is known."""
+    outcomes, seen = compared(range(60))
+    assert outcomes["same"] > 50
     assert {
         "Assign", "AugAssign", "BinOp", "BoolOp", "Break", "Call", "Compare", "Continue", "Dict",
         "DictComp", "ExceptHandler", "For", "GeneratorExp", "If", "IfExp", "JoinedStr", "List",
@@ -85,8 +87,10 @@ def test_the_programs_reach_what_is_compiled() -> None:
         "While",
     } <= seen.keys()  # fmt: skip
     assert {
-        "hs.fail", "hs.map", "hs.parallel", "hs.publish", "hs.race", "hs.sleep", "hs.wait",
-        "hs.after", "hs.on_event", "hs.on_signal", "careful()", "child()", "guarded()", "late()",
+        "hs.after", "hs.event", "hs.fail", "hs.http", "hs.human", "hs.map", "hs.now",
+        "hs.on_event", "hs.on_signal", "hs.parallel", "hs.publish", "hs.race", "hs.script",
+        "hs.signal", "hs.sleep", "hs.undo", "hs.uuid", "hs.wait", "approved()", "asked()",
+        "careful()", "child()", "guarded()", "late()", "patient()",
     } <= seen.keys()  # fmt: skip
 
 
