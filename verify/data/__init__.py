@@ -2,7 +2,8 @@
 
 `solver` talks to the SMT solver, `terms` holds values that are not known yet, `encoding` makes
 formulas of expressions, with `comparing`, `arithmetic` and `calls`; `schemas` says what a JSON
-Schema promises of a value. `places` says what can be read where and who writes it; `consistent`
+Schema promises of a value, `patterns` reads its regular expressions, `fitting` tells by types where
+nothing meets it. `places` says what can be read where and who writes it; `consistent`
 explores a net and keeps only runs that some data allows. `guards`, `types`, `flow` and `races` ask
 the questions, `analysis` answers with verdicts.
 """

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from heliostat.verify.budget import UNBOUNDED, Budget
+from heliostat.verify.data.patterns import Chars, Choice, Part, Repeat, Sequence
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -164,6 +165,34 @@ class Solver:
 
     def within(self, part: Formula, text: Formula) -> Formula:
         return self._z3.Contains(text, part)
+
+    def described(self, text: Formula, part: Part) -> Formula:
+        """Whether all of a text is what a pattern describes."""
+        return self._z3.InRe(text, self._language(part))
+
+    def _language(self, part: Part) -> Any:
+        z3 = self._z3
+        match part:
+            case Chars(ranges=ranges):
+                return self._either(
+                    [z3.Range(*(self.text_value(chr(each)) for each in pair)) for pair in ranges]
+                )
+            case Choice(options=options):
+                return self._either([self._language(each) for each in options])
+            case Sequence(parts=parts):
+                made = [self._language(each) for each in parts]
+                if not made:
+                    return z3.Re(self.text_value(""))
+                return made[0] if len(made) == 1 else z3.Concat(*made)
+            case Repeat(part=inner, least=least, most=None):
+                made = self._language(inner)
+                again = z3.Star(made)
+                return again if least == 0 else z3.Concat(z3.Loop(made, least, least), again)
+            case Repeat(part=inner, least=least, most=most):
+                return z3.Loop(self._language(inner), least, most)
+
+    def _either(self, options: list[Any]) -> Any:
+        return options[0] if len(options) == 1 else self._z3.Union(*options)
 
     def spelled(self, term: Formula) -> str:
         """A term as a text: equal terms have the same."""

@@ -164,7 +164,7 @@ class Store:
         """That values of which nothing is declared are of the kinds that they are compared with."""
         solver, parts = self.solver, []
         for cell, kinds in self.notes.compared.items():
-            if kinds and not cell.opaque and undeclared(cell):
+            if kinds and not cell.opaque and not cell.is_declared:
                 parts.append(solver.any(*(cell.term.of(kind) for kind in sorted(kinds))))
         return solver.all(*parts)
 
@@ -181,8 +181,3 @@ class Store:
             if not each.term.whole
         ]
         return [each for each in found if not isinstance(each, bool)]
-
-
-def undeclared(cell: Cell) -> bool:
-    """Whether nothing is known of a value's kind."""
-    return {"null", "boolean", "number", "string"} <= cell.type.kinds

@@ -90,6 +90,11 @@ class Cell:
             return True
         return self.solver.boolean(f"{self.name}?")
 
+    @property
+    def is_declared(self) -> bool:
+        """Whether anything is known of its kind."""
+        return not {"null", "boolean", "number", "string"} <= self.type.kinds
+
     def member(self, name: str) -> Cell:
         """The member of this name; null where there is none."""
         found = self.members.get(name)
