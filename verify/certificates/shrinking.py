@@ -401,20 +401,34 @@ class Shrinking:
         self._strip(place)
 
     def _strip(self, place: int) -> None:
-        """Take a place out of all arcs."""
+        """Take a place out of all arcs.
+
+        Net transitions that withdraw a whole scope have thousands of drains, and nothing but this
+        place changes in what is indexed of them.
+        """
         for number in self._near(place):
             each = self.transitions[number]
-            self._leave(number)
+            drains = each.drains
+            if number in self._returned[place]:
+                drains = tuple((at, _without(back, place)) for at, back in drains)
+            back: Arcs = ()
+            if number in self._emptiers[place]:
+                back = _back(each, place)
+                drains = tuple(drain for drain in drains if drain[0] != place)
             self.transitions[number] = replace(
                 each,
                 inputs=_without(each.inputs, place),
                 outputs=_without(each.outputs, place),
-                inhibitors=tuple(at for at in each.inhibitors if at != place),
-                drains=tuple(
-                    (at, _without(back, place)) for at, back in each.drains if at != place
-                ),
+                inhibitors=tuple(at for at in each.inhibitors if at != place)
+                if number in self._stopped[place]
+                else each.inhibitors,
+                drains=drains,
             )
-            self._enter(number)
+            for target, _ in back:
+                if not any(target in _places(gives) for _, gives in drains):
+                    self._returned[target].discard(number)
+        for index in (self.takers, self.putters, self._stopped, self._emptiers, self._returned):
+            index[place].clear()
 
     def _enter(self, number: int) -> None:
         for places, index in self._indexed(number):
@@ -437,23 +451,22 @@ class Shrinking:
 
 def swallows(one: NetTransition, other: NetTransition) -> bool:
     """Whether `one` leads to the same marking with `other` before it or without."""
-    emptied = dict(one.drains)
     for place, back in other.drains:
-        if emptied.get(place) != back:
+        if _given_back(one, place) != back:
             return False
     change: dict[int, int] = {}
     for arcs, sign in ((other.inputs, -1), (other.outputs, 1)):
         for place, weight in arcs:
             change[place] = change.get(place, 0) + sign * weight
-    inputs = _places(one.inputs)
     left: dict[int, int] = {}
     for place, delta in change.items():
-        if place not in emptied:
+        given_back = _given_back(one, place)
+        if given_back is None:
             left[place] = left.get(place, 0) + delta
             continue
-        if delta < 0 and place in inputs:
+        if delta < 0 and any(place == taken for taken, _ in one.inputs):
             return False
-        for target, weight in emptied[place]:
+        for target, weight in given_back:
             left[target] = left.get(target, 0) + weight * delta
     return not any(left.values())
 
@@ -473,9 +486,21 @@ def _effect(each: NetTransition) -> tuple[object, ...]:
     )
 
 
+def _given_back(each: NetTransition, place: int) -> Arcs | None:
+    """What it gives back for each token that it drains from the place; None where it drains none.
+
+    Drains are in the order of their places, and may be thousands.
+    """
+    at = bisect_left(each.drains, (place,))
+    found = at < len(each.drains) and each.drains[at][0] == place
+    return each.drains[at][1] if found else None
+
+
 def _back(each: NetTransition, place: int) -> Arcs:
     """What it gives back for each token that it drains from the place."""
-    return each.drains[bisect_left(each.drains, (place,))][1]
+    back = _given_back(each, place)
+    assert back is not None
+    return back
 
 
 def _places(arcs: Arcs) -> set[int]:

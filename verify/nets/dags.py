@@ -89,6 +89,9 @@ class Dag:
             place(f"settled_{label}", f"Settled steps of {label}")
             for _ in range(0, len(self._steps), SETTLED_MAX)
         ]
+        self._settled = {
+            number: self._done[at // SETTLED_MAX] for at, number in enumerate(scope.steps)
+        }
         self._closed = None if self._root else place(f"closed_{label}", f"Closed {label}")
         self._failed = None if escapes else place(f"failed_{label}", f"Failed {label}")
         self._failing = None if escapes else place(f"failing_{label}", f"Failing {label}")
@@ -279,7 +282,7 @@ class Dag:
 
     def _outcome(self, number: int, how: str) -> Arcs:
         """What a step leaves that has settled so."""
-        puts: Arcs = [(self._done[self._scope.steps.index(number) // SETTLED_MAX], 1)]
+        puts: Arcs = [(self._settled[number], 1)]
         for dependent in self._steps[number].dependents:
             needs = self._needs[dependent]
             if needs.off is not None and how == "skipped":

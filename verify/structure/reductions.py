@@ -259,6 +259,9 @@ class _Search:
         return [at for at, _ in inputs if at not in without and self._is_control[at]]
 
     def _merge(self, place: int) -> bool:
+        transitions = self.shrinking.transitions
+        if any(len(transitions[n].inputs) > 1 for n in self.shrinking.takers[place]):
+            return False  # most attempts, seen before anything is gathered
         takers, putters = self._around(place)
         at_start = self.shrinking.initial[place]
         weights = [dict(self.shrinking.transitions[n].outputs)[place] for n in putters]
@@ -271,6 +274,9 @@ class _Search:
         return True
 
     def _postpone(self, place: int) -> bool:
+        transitions = self.shrinking.transitions
+        if any(len(transitions[n].outputs) > 1 for n in self.shrinking.putters[place]):
+            return False
         takers, putters = self._around(place)
         if any(self.shrinking.transitions[n].ending == "failed" for n in takers):
             return False  # failures are not explored: that a step was visited before would be lost
