@@ -16,6 +16,14 @@
     });
   },
 
+  /** Conditions that reach beyond their frames. */
+  labels() {
+    return [...document.querySelectorAll(".edge-label")].map((label) => {
+      const [frame, text] = ["rect", "text"].map((each) => label.querySelector(each).getBBox());
+      return { text: label.querySelector("text").textContent, frame: frame.width, is: text.width };
+    }).filter(({ frame, is }) => is > frame - 6);
+  },
+
   /** Place graphs in every way in which they are drawn. */
   async place(graphs) {
     const { layout } = await import("/page/js/graph/layout.js");

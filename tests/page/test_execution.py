@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
+from .browser import probe
 from .site import Site, claim, until
 
 
@@ -57,6 +58,8 @@ class TestGraph:
         page.goto("/#/executions/ways")
         expect(page.locator("path.edge.next.taken, path.edge.else.taken")).to_have_count(1)
         expect(page.locator("path.edge:not(.taken)")).not_to_have_count(0)
+        # A condition stands within its frame, in whatever letters there are.
+        assert probe(page, "labels") == []
 
     def test_a_foreach_is_folded_to_counts_and_a_bar(self, page: Page, site: Site) -> None:
         site.client.start("claims", claim(documents=["a", "b", "lost-1"]), id="folded").result(120)
@@ -134,6 +137,8 @@ class TestPanel:
         expect(panel.locator(".visit")).to_have_count(2)
         panel.get_by_role("button", name="Failed").click()
         expect(panel.locator(".visit")).to_have_count(1)
+        page.goto("/#/executions/filter?step=documents")
+        expect(panel.locator(".panel-title")).to_contain_text("for each item · 2 items")
 
     def test_a_step_that_has_not_begun_says_so(self, page: Page, site: Site) -> None:
         site.client.start("humble", None, id="not-begun")
@@ -173,7 +178,8 @@ class TestHistory:
         page.unroute_all(behavior="wait")  # an answer under way would outlive the page
 
     def test_an_earlier_moment_is_drawn_as_it_was(self, page: Page, site: Site) -> None:
-        site.client.start("claims", claim(), id="replayed").result(120)
+        # With a pace: the first step is not to end within the millisecond that it began in.
+        site.client.start("claims", claim(pace=0.02), id="replayed").result(120)
         page.goto("/#/executions/replayed")
         step(page, "letter", "Completed")
         slider = page.get_by_label("Moment of the history")

@@ -107,3 +107,6 @@ def test_an_address_that_means_nothing_says_so(page: Page, site: Site) -> None:
     expect(page.get_by_text("There is no page “nonsense”.")).to_be_visible()
     page.goto("/#/executions/no-such")
     expect(page.get_by_role("alert")).to_contain_text("no-such")
+    box = page.get_by_role("button", name="Try again").bounding_box()
+    assert box is not None
+    assert box["height"] < 60, "it is as tall as a button"

@@ -87,6 +87,26 @@ def test_texts_stand_out_from_what_is_behind_them(browser: Browser, site: Site, 
         assert [each for each in found if each["is"] < each["wanted"]] == []
 
 
+def test_a_button_below_the_pointer_keeps_its_ink(browser: Browser, site: Site) -> None:
+    with opened(browser, site, color_scheme="dark") as page:
+        page.goto("/")
+        start = page.get_by_role("button", name="Start")
+        ink = start.evaluate("element => getComputedStyle(element).color")
+        start.hover()
+        expect(start).to_have_css("filter", "brightness(1.06)")
+        expect(start).to_have_css("color", ink)
+
+
+def test_a_definition_with_a_long_name_leaves_the_filters_on_a_phone(phone: Page) -> None:
+    phone.goto("/")
+    chooser = phone.get_by_label("Definition", exact=True)
+    expect(chooser).to_be_visible()
+    chooser.evaluate("element => element.append(new Option('a-long-name-'.repeat(15)))")
+    box = chooser.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
+
+
 def test_the_keys_are_told(page: Page, site: Site) -> None:
     page.goto("/")
     page.keyboard.press("?")

@@ -7,7 +7,7 @@ import { d3 } from "../vendor.js";
 import { s } from "../dom.js";
 import { count, duration, millis } from "../format.js";
 import { iconPath } from "../icons.js";
-import { title } from "./layout.js";
+import { labelWidth, title } from "./layout.js";
 
 const NOTES = {
   activity: "activity", decision: "decision", human: "human task", timer: "timer", wait: "wait", script: "script",
@@ -67,7 +67,7 @@ function drawEdge({ edge, points, label }) {
   path.append(s("title", {}, told));
   let tag = null;
   if (label) {
-    const width = label.text.length * 5.9 + 10;
+    const width = labelWidth(label.text);
     tag = s("g.edge-label", { class: edge.kind, transform: `translate(${label.x},${label.y})` },
       s("rect", { x: -width / 2, y: -9, width, height: 18, rx: 9 }), s("text", { y: 3.5 }, label.text), s("title", {}, told));
   }

@@ -22,7 +22,7 @@ export const SIZES = {
   branchHeader: 26,
   branchGap: 14,
   dot: 14,
-  label: { height: 18, perChar: 5.9, maxChars: 26 },
+  label: { height: 18, perChar: 6.35, around: 14, maxChars: 26 },
 };
 
 /**
@@ -163,6 +163,9 @@ export function title(node) {
   return node.name || node.id;
 }
 
+/** As wide as its letters of a fixed width, and a little around them. */
+export const labelWidth = (text) => text.length * SIZES.label.perChar + SIZES.label.around;
+
 /** A token's way in and its explicit ends, where the scope is a state machine. */
 function dotsOf(scope, nodes, edges) {
   const ids = [], lines = [];
@@ -192,7 +195,7 @@ function layered(sizes, lines, direction) {
   for (const [id, size] of sizes) graph.setNode(id, { ...size });
   lines.forEach((line, i) => {
     const text = labelOf(line.edge);
-    const label = text ? { width: text.length * SIZES.label.perChar + 10, height: SIZES.label.height, labelpos: "c" } : { width: 0, height: 0 };
+    const label = text ? { width: labelWidth(text), height: SIZES.label.height, labelpos: "c" } : { width: 0, height: 0 };
     graph.setEdge(line.from, line.to, { ...label, minlen: 1, weight: line.edge.kind === "error" ? 1 : 2 }, String(i));
   });
   dagre.layout(graph);

@@ -14,7 +14,7 @@ const DENSITY_BINS = 400;
 /**
  * @typedef {{start: number, run: number|null, end: number|null, outcome: string, visit: any, attempt: number, row: number}} Bar
  *   `start`: due; `run`: at a runner since; `end` null: still going on
- * @typedef {{step: string, title: string, type: string, depth: number, bars: Bar[], rows: number, density: {total: Float64Array, failed: Float64Array, most: number}|null, y: number, height: number}} Lane
+ * @typedef {{step: string, title: string, type: string, depth: number, bars: Bar[], rows: number, density: {total: Float64Array, failed: Float64Array, most: number, peak: number}|null, y: number, height: number}} Lane
  */
 
 /**
@@ -102,7 +102,18 @@ function density(bars, from, to) {
   let most = 1;
   for (let i = 1; i < total.length; i++) total[i] += total[i - 1];
   for (const each of total) most = Math.max(most, each);
-  return { total, failed, most };
+  return { total, failed, most, peak: peak(bars, to) };
+}
+
+/** How many lasted at one instant, of those that lasted at all: what shares a bin may have been one
+    after the other. */
+function peak(bars, to) {
+  const edges = [];
+  for (const bar of bars) if ((bar.end ?? to) > bar.start) edges.push([bar.start, 1], [bar.end ?? to, -1]);
+  edges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  let now = 0, most = 0;
+  for (const [, change] of edges) most = Math.max(most, (now += change));
+  return most;
 }
 
 /** The bar at a place of a lane, for pointing at it; `slack` ms for narrow ones. */

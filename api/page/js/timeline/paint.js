@@ -98,7 +98,7 @@ function drawBar(pen, ink, bar, y, xOf, { labels, plot, to, hover }) {
 
 /** How many at once, as an area; failures as ticks on its floor. */
 function drawDensity(pen, ink, lane, y, xOf, labels, plot) {
-  const { total, failed, most } = lane.density;
+  const { total, failed, most, peak } = lane.density;
   const floor = y + lane.height - 6, tall = lane.height - 12;
   const at = (bin) => xOf(lane.from + (bin / failed.length) * (lane.to - lane.from));
   pen.fillStyle = ink("--completed");
@@ -117,7 +117,7 @@ function drawDensity(pen, ink, lane, y, xOf, labels, plot) {
   for (let bin = 0; bin < failed.length; bin++) if (failed[bin]) pen.fillRect(at(bin), floor - 8, Math.max(2, at(bin + 1) - at(bin)), 10);
   pen.fillStyle = ink("--text-soft");
   pen.textAlign = "right";
-  pen.fillText(`up to ${most.toLocaleString("en-GB")} at once, ${lane.bars.length.toLocaleString("en-GB")} in all`, labels + plot - 4, y + 10);
+  pen.fillText(`${peak ? `up to ${peak.toLocaleString("en-GB")} at once, ` : ""}${lane.bars.length.toLocaleString("en-GB")} in all`, labels + plot - 4, y + 10);
   pen.textAlign = "left";
 }
 

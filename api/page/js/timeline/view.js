@@ -161,7 +161,7 @@ export function timelineView({ model, moment, onMoment, onOpen }) {
   function densityWords(lane, ms) {
     const { total, failed } = lane.density;
     const bin = Math.max(0, Math.min(failed.length - 1, Math.floor(((ms - view.from) / (view.to - view.from)) * failed.length)));
-    return `${lane.step} at ${clock(ms)}: ${count(total[bin])} at once${failed[bin] ? `, ${count(failed[bin])} failed` : ""} (of ${count(lane.bars.length)})`;
+    return `${lane.step} at ${clock(ms)}: ${count(total[bin])} under way${failed[bin] ? `, ${count(failed[bin])} failed` : ""} (of ${count(lane.bars.length)})`;
   }
 
   function keys(event) {

@@ -81,10 +81,19 @@ export function stepPanel({ model, onClose, moment }) {
     const it = node();
     const state = (moment() === null ? model.steps : model.fold.stepsAt(moment()))[step];
     fill(head, h("div.panel-sign", { data: { status: state?.status ?? "Pending" } }, icon(it.type, { size: 18 })),
-      h("div.panel-title", {}, h("h2", {}, title(it)), h("p.faint", {}, it.name && it.name !== it.id ? h("span.id", {}, it.id, " · ") : null, words(it), it.place ? [" · python ", h("span.id", {}, it.place)] : null, all.length > 1 ? ` · ${plural(all.length, "visit")}` : "")),
+      h("div.panel-title", {}, h("h2", {}, title(it)), h("p.faint", {}, it.name && it.name !== it.id ? h("span.id", {}, it.id, " · ") : null, words(it), it.place ? [" · python ", h("span.id", {}, it.place)] : null, counted(all))),
       statusBadge(state?.status ?? "Pending"),
       h("button.icon-button", { type: "button", "aria-label": "Close", title: "Close (Esc)", on: { click: close } }, icon("close")),
       it.description ? h("p.panel-note", {}, it.description) : null);
+  }
+
+  /** Items are told as items: they are no visits of their own. */
+  function counted(all) {
+    const items = all.filter((visit) => visit.item !== null).length;
+    const told = [];
+    if (all.length - items > 1) told.push(plural(all.length - items, "visit"));
+    if (items) told.push(plural(items, "item"));
+    return told.map((each) => ` · ${each}`).join("");
   }
 
   function row(index) {
