@@ -46,6 +46,7 @@ class HolderAnswer(Struct, frozen=True, kw_only=True):
     processes: tuple[Process, ...] = ()
     error: str | None = None
     gave_up: bool = False  # said by the starter: Ray began, and ended by itself
+    late: bool = False  # said by the starter: it waited for as long as it may
 
 
 def main() -> None:

@@ -92,9 +92,17 @@ def start_ray(
             end([*descendants(holder), holder], grace_ms=_STOP_GRACE_MS)
         if not answer.gave_up or not left:
             break
+    busy = (
+        ". On a machine whose CPUs are all busy Ray gives up while it starts: call again when "
+        "there is less to do"
+        if answer.gave_up
+        else ". If the machine is only busy, allow more time by `up_timeout_ms`"
+        if answer.late
+        else ""
+    )
     raise Unreachable(
         f"Ray did not start: {answer.error}; its output is in {log}, its logs are in "
-        f"{temp_dir}/session_latest/logs"
+        f"{temp_dir}/session_latest/logs{busy}"
     )
 
 
@@ -143,7 +151,7 @@ def _read_answer(file: int, holder: Process, *, end_at: float) -> HolderAnswer:
         if gone:
             return HolderAnswer(error=f"its {gone[0]} ended while it started", gave_up=True)
         if time.monotonic() >= end_at:
-            return HolderAnswer(error=f"no answer within {end_at - begun:.0f} s")
+            return HolderAnswer(error=f"no answer within {end_at - begun:.0f} s", late=True)
     content = b""
     while chunk := os.read(file, 65_536):
         content += chunk
