@@ -6,6 +6,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
 
+from heliostat.engine.expressions.time import INSTANT_MS_MAX
+
 Action = Callable[[], None]
 
 
@@ -20,6 +22,11 @@ class Agenda:
 
     def __bool__(self) -> bool:
         return bool(self._entries)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the next thing on it lies beyond the year 9999, where instants have no names."""
+        return bool(self._entries) and self._entries[0][0] > INSTANT_MS_MAX
 
     def later(self, at_ms: int, action: Action) -> None:
         """Have something happen at an instant; one that has passed means at once."""

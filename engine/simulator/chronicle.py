@@ -112,9 +112,6 @@ class Chronicle:
                 self._current(event.at)
                 if event.failure is None:
                     self._open_scopes(event.at, event.first_scope)
-            case HandlerFired():
-                for number, _ in event.scopes:
-                    self._open_scope(number, None)
             case ExecutionRedirected():
                 require(not self._redirected, "redirected twice in a run")
                 self._redirected = True
@@ -124,7 +121,9 @@ class Chronicle:
                 self._ended = event
             case _:
                 pass  # signals, events, people: they follow nothing that is known here
-        self._activate(getattr(event, "activated", ()))
+        sides = [number for number, _ in event.scopes] if isinstance(event, HandlerFired) else []
+        self._activate(getattr(event, "activated", ()), sides)
+        require(not sides, f"opened, and nothing starts there: {sides}")
 
     def command(self, command: Command) -> None:
         """Book a command that left. Raises `Broken` when it is for a visit that has settled."""
@@ -223,8 +222,13 @@ class Chronicle:
 
     # -- what opens and settles
 
-    def _activate(self, activated: tuple[Activation, ...]) -> None:
+    def _activate(self, activated: tuple[Activation, ...], sides: list[int]) -> None:
+        """Book opened visits; a scope of `sides`, which a handler opens beside the workflow, opens
+        before the first visit in it, since its actions take numbers in the order written."""
         for activation in activated:
+            if activation.scope in sides:
+                sides.remove(activation.scope)
+                self._open_scope(activation.scope, None)
             known = activation.scope in self._parents
             require(known, f"in a scope that nobody opened: {activation}")
             for closing in self._closing:

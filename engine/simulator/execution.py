@@ -80,9 +80,11 @@ class Place(Struct, frozen=True):
 class _Decided(Struct):
     """What one stimulus led to, before it is committed."""
 
+    stimulus: AnyStimulus
     letter: Letter | None
     decision: Decision
     commands: list[tuple[Command, Place]]
+    seq: int  # the state's, behind it
 
 
 class _Crash(Exception):
@@ -212,7 +214,7 @@ class SimulatedExecution:
             if isinstance(stimulus, StepReturned | StepRaised):
                 self.runners.acknowledge(stimulus.at)
         if self._chance(faults.duplicate):
-            self._repeat([stimulus for stimulus, _ in gathered])
+            self._repeat(decided)
 
     def _decide(self, gathered: list[tuple[AnyStimulus, Letter | None]]) -> list[_Decided]:
         decided = []
@@ -230,7 +232,7 @@ class SimulatedExecution:
             if decision.refused is not None:
                 self._tell(f"   ✗ {decision.refused}")
             commands = [(command, self.place(command.at)) for command in decision.commands]
-            decided.append(_Decided(letter, decision, commands))
+            decided.append(_Decided(stimulus, letter, decision, commands, self.state.seq))
             self._expect(decision.events, decision.commands)
             check_state(self.plan, self.state)
             check_outstanding(self.plan, self.state, self._expected)
@@ -346,8 +348,8 @@ class SimulatedExecution:
         if not self.stored:
             self._agenda.later(now_ms + 1, self._begin)
         elif self.state.busy or self._chance(0.5):
-            known = {at for at in self.runners.known if not self._forgets(at)}
-            self.receive(self._take_over(known=frozenset(known)))
+            known = frozenset(at for at in self.runners.known if not self._forgets(at))
+            self.receive(self._take_over(known=known))
         self.runners.repeat()
         for at in list(self.runners.running):
             self.runners.watch(at)
@@ -383,13 +385,16 @@ class SimulatedExecution:
         assert state is not None
         self.state = state
 
-    def _repeat(self, stimuli: list[AnyStimulus]) -> None:
+    def _repeat(self, decided: list[_Decided]) -> None:
         """What was decided is not decided again."""
         if self.state.ready:
             return  # the kernel has work of its own left
-        for stimulus in stimuli:
-            if not isinstance(stimulus, Woke | TakenOver):
-                self._decides_nothing(stimulus)
+        for each in decided:
+            if isinstance(each.stimulus, Woke | TakenOver):
+                continue
+            if each.decision.refused is not None and self.state.seq != each.seq:
+                continue  # a refusal is no decision: what could not be followed then may be now
+            self._decides_nothing(each.stimulus)
 
     def _probe(self) -> None:
         """Send something that belongs to nothing outstanding."""

@@ -58,9 +58,13 @@ class Runners:
         """Reports of attempts that are over, kept until they are acknowledged."""
 
     @property
-    def known(self) -> set[Address]:
-        """What a new owner is told: the attempts that runners hold or run."""
-        return {*self.running, *self.held}
+    def known(self) -> tuple[Address, ...]:
+        """What a new owner is told: the attempts that runners hold or run, in one order.
+
+        Not a set: faults are drawn for each of them, and the order of a set is another one in
+        every process.
+        """
+        return tuple(dict.fromkeys((*self.running, *self.held)))
 
     def run(self, at: Address, outcome: Outcome, timeout_ms: int | None) -> None:
         """Begin an attempt; once, however often it is asked for."""

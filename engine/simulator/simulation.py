@@ -59,7 +59,7 @@ class SimulationResult(Struct, kw_only=True):
     status: ExecutionStatus
     ended: bool
     """False: it waits for something that nobody sends, an attempt hangs for ever, or it was still
-    going after `turns_max` turns."""
+    going after `turns_max` turns, or when the year 9999 was over."""
     output: Value
     failure: Failure | None
     elapsed_ms: int  # of virtual time
@@ -158,7 +158,7 @@ class Simulation:
         self.world.request(happening.execution or self._main.id, stimulus)
 
     def run(self) -> SimulationResult:
-        """Run while anything happens, for `turns_max` turns at most.
+        """Run while anything happens, for `turns_max` turns and to the year 9999 at most.
 
         Raises:
             SimulationFailure: the kernel broke a promise.

@@ -143,7 +143,7 @@ class World:
         return execution
 
     def run(self) -> None:
-        """Go on until nothing happens any more, for `turns_max` turns at most.
+        """Go on until nothing happens any more, for `turns_max` turns and to the year 9999 at most.
 
         Raises:
             SimulationFailure: the kernel broke a promise.
@@ -154,6 +154,8 @@ class World:
                 if waiting:
                     self.turns += 1
                     self.random.choice(waiting).turn()
+                elif self.agenda.is_over:
+                    return
                 elif self.agenda:
                     self.agenda.happen()
                 else:

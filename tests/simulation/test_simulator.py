@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
 from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.identity import Address
 from heliostat.engine.kernel.commands import RunStep
+from heliostat.engine.kernel.events import HandlerFired
 from heliostat.engine.kernel.settle import settle
+from heliostat.engine.kernel.stimuli import Pause, Resume
 from heliostat.engine.kernel.turn import Decision
+from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.simulator import (
+    QUIET,
     STORMY,
     Attempts,
     Call,
+    Faults,
     Hangs,
+    Happening,
     Items,
     LosesRunner,
     Outcome,
     Raises,
     Returns,
+    Simulation,
     SimulationFailure,
     Visits,
     execution,
     simulate,
 )
 from heliostat.engine.simulator.outcomes import outcome_of
+from heliostat.engine.simulator.runners import Runners
 
 ORDER = parse_definition(
     """
@@ -96,6 +106,56 @@ class TestRun:
             simulate(ORDER, {"order": 7}, seed=seed, faults=STORMY).history for seed in (1, 1, 2)
         )
         assert one == same != other
+
+    def test_a_new_owner_hears_of_attempts_in_the_order_in_which_they_began(self) -> None:
+        """Faults are drawn for each: in another order, a seed is another run in each process."""
+        runners = Runners(
+            random=Random(1), faults=QUIET, now_ms=lambda: 0,
+            later=lambda at_ms, action: None, report=lambda at, report: None,
+        )  # fmt: skip
+        begun = [Address(1, step, 1) for step in range(20)]
+        for at in begun:
+            runners.run(at, Returns(None), None)
+        assert list(runners.known) == begun
+
+    def test_a_refused_request_may_be_followed_when_it_comes_again(self) -> None:
+        asked = [
+            Happening(at_ms=5, stimulus=Resume(now_ms=0, message_id="r")),
+            Happening(at_ms=5, stimulus=Pause(now_ms=0, message_id="p")),
+        ]
+        resumed = 0
+        for seed in range(30):
+            result = Simulation(
+                compile_plan(ORDER), {"order": 7}, {"charge": Returns(1, after_ms=9)},
+                seed=seed, faults=Faults(duplicate=1.0), happenings=asked,
+            ).run()  # fmt: skip
+            ids = [getattr(event, "message_id", None) for event in result.events]
+            resumed += bool(result.refusals) and "r" in ids
+        assert resumed
+
+    def test_a_handler_opens_scopes_in_the_order_of_its_actions(self) -> None:
+        text = """
+id: both
+version: "1"
+start: stay
+steps:
+  - {id: stay, type: timer, duration: 1h, next: end}
+  - {id: more, steps: [{id: work, type: activity, activity: "m:work"}]}
+handlers:
+  - {event: one, actions: [{trigger: {step: more}}, {custom: {activity: "m:note"}}]}
+  - {event: two, actions: [{custom: {activity: "m:note"}}, {trigger: {step: more}}]}
+"""
+        events = [Happening(at_ms=n, event=(name, None)) for n, name in ((5, "one"), (9, "two"))]
+        result = Simulation(compile_plan(parse_definition(text)), happenings=events).run()
+        fired = [event for event in result.events if isinstance(event, HandlerFired)]
+        sides = [number for event in fired for number, _ in event.scopes]
+        assert (result.status, sides) == ("Completed", [3, 4])
+
+    def test_time_ends_with_the_year_9999(self) -> None:
+        eons_ms = 9_000 * 366 * 86_400_000
+        result = simulate(ORDER, {"order": 7}, {"charge": Returns(1, after_ms=eons_ms)})
+        assert not result.ended
+        assert result.state.busy == 1
 
     def test_may_be_canceled(self) -> None:
         result = simulate(ORDER, {"order": 7}, {"charge": Hangs()}, cancel_at_ms=5_000)
