@@ -11,20 +11,17 @@ may have to wait: for a semaphore, or for the end of a pause. Then `ScopesOpened
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from heliostat.engine.calendars import CalendarError, business_instant
 from heliostat.engine.errors import ExpressionError
-from heliostat.engine.expressions import Data
-from heliostat.engine.expressions.time import parse_duration, parse_instant
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.context import Overlay, ScopeContext
-from heliostat.engine.kernel.events import Activation, Failure, TaskFacts
+from heliostat.engine.kernel.events import Activation, Failure
+from heliostat.engine.kernel.fields import duration_end, instant_of, task_facts
 from heliostat.engine.kernel.holding import hold, holding_part, record
 from heliostat.engine.kernel.state import ExecutionState, Items, ScopeState, Visit
 from heliostat.engine.kernel.waits import Arrival, earliest_timer, matching_arrival
-from heliostat.engine.plan.plan import Human, Plan, StepPlan
+from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Held, Value
 
 DEPTH_MAX: Final = 32
@@ -137,7 +134,7 @@ class Opening:
         if kind == "timer":
             assert step.timer is not None
             if step.timer.duration is not None:
-                due = context.now_ms + duration_of(step.timer.duration, context, "duration")
+                due = duration_end(step.timer.duration, context, "duration")
             else:
                 assert step.timer.until is not None
                 due = instant_of(step.timer.until, context, "until")
@@ -336,64 +333,3 @@ class Opening:
             del self.activated[first:]
             self._next_scope = next_scope
             self._fail(item_at, expression_failure(error, step, index), parent)
-
-
-# -- fields
-
-
-def task_facts(human: Human, context: ScopeContext) -> TaskFacts:
-    """What a human task is about: whom it is for, and when it goes to others as well."""
-    return TaskFacts(
-        assignees=people(human.assignees, context, "assignees"),
-        candidates=people(human.candidates, context, "candidates"),
-        escalate_at_ms=tuple(context.now_ms + each.after_ms for each in human.escalations),
-    )
-
-
-def people(data: Data | None, context: ScopeContext, field: str) -> tuple[str, ...]:
-    """A data field that names persons and groups: a text, or a list of texts."""
-    return tuple(_names(data, context, field))
-
-
-def _names(data: Data | None, context: ScopeContext, field: str) -> Iterator[str]:
-    value = None if data is None else data.evaluate(context)
-    for name in value if isinstance(value, list) else [] if value is None else [value]:
-        if not isinstance(name, str):
-            raise ExpressionError(f"`{field}` must be names, here is {type(name).__name__}")
-        yield name
-
-
-def duration_of(data: Data, context: ScopeContext, field: str) -> int:
-    """A data field that is a duration, in milliseconds."""
-    text = _text(data.evaluate(context), field)
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ExpressionError(f"`{field}`: {error}") from error
-
-
-def instant_of(data: Data, context: ScopeContext, field: str) -> int:
-    """A data field that is an instant, a duration from now, or so many business days from now;
-    UTC milliseconds."""
-    value = data.evaluate(context)
-    if isinstance(value, dict):
-        try:
-            return business_instant(value, context.now_ms, context.calendars)
-        except CalendarError as error:
-            raise ExpressionError(f"`{field}`: {error}") from error
-    text = _text(value, field)
-    try:
-        return context.now_ms + parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise ExpressionError(f"`{field}`: {error}") from error
-
-
-def _text(value: Value, field: str) -> str:
-    if not isinstance(value, str):
-        shown = "null" if value is None else repr(value)[:40]
-        raise ExpressionError(f"`{field}` needs a text such as '90s', here is {shown}")
-    return value

@@ -12,12 +12,7 @@ from typing import Final
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import (
-    Opening,
-    expression_failure,
-    instant_of,
-    people,
-)
+from heliostat.engine.kernel.activation import Opening, expression_failure
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     AttemptEnded,
@@ -30,6 +25,7 @@ from heliostat.engine.kernel.events import (
     ScopesOpened,
     TaskAssigned,
 )
+from heliostat.engine.kernel.fields import instant_of, people
 from heliostat.engine.kernel.flow import attempt_failed, complete, deadline_failure, fail, skip
 from heliostat.engine.kernel.holding import HELD_BYTES_MIN, exceeds
 from heliostat.engine.kernel.looking import (

@@ -12,12 +12,7 @@ import msgspec
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.expressions import Data
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import (
-    Opening,
-    expression_failure,
-    instant_of,
-    task_facts,
-)
+from heliostat.engine.kernel.activation import Opening, expression_failure
 from heliostat.engine.kernel.apply_scopes import region_of
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
@@ -29,6 +24,7 @@ from heliostat.engine.kernel.events import (
     StepSkipped,
     TaskOpened,
 )
+from heliostat.engine.kernel.fields import instant_of, later, task_facts
 from heliostat.engine.kernel.items import outcome_of
 from heliostat.engine.kernel.messages import TellSignal
 from heliostat.engine.kernel.policy import backoff_ms, failure_of, matching, retries
@@ -252,7 +248,7 @@ def attempt_failed(turn: Turn, at: Address, failure: Failure, result: Result = N
             failure=_placed(failure, step, at, scope),
             started_at_ms=result.started_at_ms,
             elapsed_ms=result.elapsed_ms,
-            retry_at_ms=turn.now_ms + pause,
+            retry_at_ms=later(turn.now_ms, pause),
         )
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from heliostat.engine.errors import ExpressionError
 from heliostat.engine.identity import Address
-from heliostat.engine.kernel.activation import Opening, instant_of
+from heliostat.engine.kernel.activation import Opening
 from heliostat.engine.kernel.context import ScopeContext
 from heliostat.engine.kernel.events import (
     Activation,
@@ -21,6 +21,7 @@ from heliostat.engine.kernel.events import (
     MessageTaken,
     MetadataChanged,
 )
+from heliostat.engine.kernel.fields import instant_of
 from heliostat.engine.kernel.looking import close_scope
 from heliostat.engine.kernel.restoring import fallen_visits, half_ended
 from heliostat.engine.kernel.state import ROOT

@@ -14,9 +14,8 @@ from heliostat.engine.expressions import (
     parse_duration,
     parse_instant,
 )
-from heliostat.engine.simulator import (
-    EPOCH_MS,
-)
+from heliostat.engine.expressions.time import INSTANT_MS_MAX
+from heliostat.engine.simulator import EPOCH_MS
 from heliostat.verify.reference.scopes import Scope
 from heliostat.verify.reference.ticks import Cancelled, Future, Loop, Task, wait
 from heliostat.verify.reference.words import (
@@ -231,11 +230,18 @@ class Run:
         if isinstance(found, Instant):
             return found.ms
         if isinstance(found, Duration):
-            return self.loop.now + found.ms
+            return self.later(found.ms)
         try:
-            return self.loop.now + parse_duration(found)
+            length_ms = parse_duration(found)
         except ValueError:
             return parse_instant(found)
+        return self.later(length_ms)
+
+    def later(self, length_ms: int) -> int:
+        """An instant so much later."""
+        if self.loop.now + length_ms > INSTANT_MS_MAX:
+            raise ExpressionError("beyond the year 9999")
+        return self.loop.now + length_ms
 
     async def bounded(
         self, work: Coroutine[Any, Any, Any], due: int | None, settled: Callable[[], bool]
