@@ -20,6 +20,7 @@ from heliostat.verify.certificates.certificates import DeadRun
 from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.replay import Disagreement, Replay
 from heliostat.verify.nets.translation import translate
+from heliostat.verify.nets.visits import VISITS_MAX
 from heliostat.verify.properties.soundness import verify
 from heliostat.verify.replaying import Unreplayable, replay
 from tests.simulation.worlds import World
@@ -86,6 +87,37 @@ def test_the_items_of_a_body_are_followed() -> None:
     left_out = [event for event in history if event is not first_x]
     with pytest.raises(Disagreement, match="'y' completes"):
         Replay(plan, translate(plan)).follow(left_out)
+
+
+def test_a_join_that_is_cancelled_starts_afresh() -> None:
+    steps = [
+        _activity("ask", split="all", next=[{"to": "ann"}, {"to": "again"}]),
+        _activity("ann", next="first"),
+        _activity("again", cancels=["first"], next="first"),
+        _activity("first", join={"at_least": 1}),
+    ]
+    plan = _plan({"id": "afresh", "version": "1", "start": "ask", "steps": steps})
+    result = Simulation(plan, None, {"again": Returns(None, after_ms=SECOND_MS)}).run()
+    assert result.trace == ["ask", "ann", "first", "again", "first"]
+    replay = Replay(plan, translate(plan))
+    replay.follow(result.events)
+    assert replay.stopped == "the end"
+
+
+def test_more_visits_than_a_net_has_places_for_end_the_replay() -> None:
+    visits = VISITS_MAX + 1
+    ways = [f"w{n}" for n in range(visits)]
+    inner = [_activity("x", next="y"), _activity("y")]
+    steps = [
+        _activity("fork", split="all", next=[{"to": way} for way in ways]),
+        *(_activity(way, next="body") for way in ways),
+        {"id": "body", "join": "any", "steps": inner},
+    ]
+    plan = _plan({"id": "crowded", "version": "1", "start": "fork", "steps": steps})
+    history = Simulation(plan, None, {"x": Returns(None, after_ms=SECOND_MS)}).run().events
+    replay = Replay(plan, translate(plan))
+    replay.follow(history)
+    assert replay.stopped == "more visits of 'body' at once than the net holds"
 
 
 def test_random_runs_of_the_net_are_runs_of_the_kernel() -> None:

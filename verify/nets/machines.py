@@ -41,8 +41,12 @@ class _Joins:
 
     def aside(self) -> list[int]:
         """Places that hold a memory and no token of control."""
-        found = list(self.fired.values())
-        return found + [place for sent in self.sent.values() for place in sent.values()]
+        return [place for number in self.fired for place in self.memory(number)]
+
+    def memory(self, number: int) -> list[int]:
+        """Those of one join: that it has fired, and who has sent to it."""
+        fired = [self.fired[number]] if number in self.fired else []
+        return fired + list(self.sent.get(number, {}).values())
 
     def places(self, number: int) -> list[int]:
         found = list(self.waiting.get(number, {}).values())
@@ -420,6 +424,7 @@ class Machine:
         for number in step.cancels:
             drains.update(self._nets[number].members)
             drains.update(dict.fromkeys(self._joins.places(number), ()))
+            drains.update(dict.fromkeys(self._joins.memory(number), ()))
         self._draft.end(
             finish, f"cancel_{id}", [(canceled, 1)], drains=drains, step=step.id, act="cancels"
         )

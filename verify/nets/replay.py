@@ -6,8 +6,9 @@ lets each event move them. An empty set means that the kernel did what the net d
 model is wrong, or the history was tampered with.
 
 What the net does not hold ends the replay early, and `stopped` says why: an operator's cancel or
-retry, an outcome of the whole execution. Items of a body's `foreach` are followed where no more
-than `REPLAYED_MAX` are open at once; those of a single step are a count.
+retry, an outcome of the whole execution, more visits of a body side by side than it has places for
+(`VISITS_MAX`). Items of a body's `foreach` are followed where no more than `REPLAYED_MAX` are open
+at once; those of a single step are a count.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Replay:
 
     def __init__(self, plan: Plan, translation: Translation) -> None:
         self._plan, self._net = plan, translation.net
+        self._overflows = translation.overflows
         self._items: set[int] = set()  # scopes of items
         self._crowded: set[int] = set()  # steps with more items at once than the net has
         self._silent: list[int] = []
@@ -75,9 +77,9 @@ class Replay:
             self._speaking.setdefault(key, []).append(number)
         self.ended: set[str] = set()
         self._late = False  # the execution's deadline has passed
+        self._number = 0
         self.stopped = ""
         self.markings = self._settle({self._net.initial})
-        self._number = 0
 
     def follow(self, events: Iterable[ExecutionEvent]) -> None:
         """Follow events to the end, or to what the net does not hold.
@@ -254,6 +256,10 @@ class Replay:
                 if after not in found:
                     found.add(after)
                     todo.append(after)
+                    for place, step in self._overflows.items():
+                        if after[place]:  # a visit is open that has no places of its own
+                            self.stopped = f"more visits of {step!r} at once than the net holds"
+                            return found
                     if len(found) > MARKINGS_MAX:
                         self.stopped = f"{MARKINGS_MAX} markings side by side"
                         return found
