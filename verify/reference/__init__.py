@@ -33,7 +33,7 @@ def interpret(
 ) -> Ended:
     """The end of an execution; `seed` draws the order of what happens at one instant.
 
-    None: what is begun goes first, -1: it goes last.
+    None: what is begun goes first, and what settles at once waits for it; -1: it goes last.
     """
     drawn = seed is not None and seed >= 0
     loop = Loop(Random(seed) if drawn else None, EPOCH_MS, deep=seed is None)

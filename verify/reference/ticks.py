@@ -127,6 +127,8 @@ class Loop:
         self.now = now
         self._deep, self._begun = deep, 0
         self._random = random  # None: first come, first served
+        self._past = Future()
+        self._past.set()
         self.ready: list[Task] = []
         self._heap: list[tuple[int, int, Task, int]] = []
         self._count = 0
@@ -143,6 +145,11 @@ class Loop:
             self._begun += 1
         else:
             self.ready.append(task)
+
+    async def others_begin(self) -> None:
+        """For what settles at once (`deep`): what opens together begins before any of it ends."""
+        if self._deep:
+            await wait(self._past)
 
     def at(self, instant: int, task: Task, ticket: int) -> None:
         self._count += 1

@@ -123,6 +123,7 @@ class Visit:
         due, values = None, None
         try:
             if "when" in step and not holds(step["when"], world.context(frame)):
+                await world.loop.others_begin()
                 return SKIPPED
             if "deadline" in step:
                 due = world.instant(step["deadline"], frame)
@@ -218,6 +219,7 @@ class Visit:
         rule = step.get("completion", "all")
         wanted = 1 if rule == "any" else rule["at_least"] if isinstance(rule, dict) else None
         if wanted is not None and len(values) < wanted:
+            await self.world.loop.others_begin()
             return await self._whole_foreach(Failing("TooFewItems"))
         return await self._several(
             [self._item(value, index) for index, value in enumerate(values)],
@@ -416,6 +418,7 @@ class Visit:
             return await opened.run()
         if kind == "human":
             return await self._person(frame, value)
+        await world.loop.others_begin()
         await world.unpaused()
         context = world.context(frame)
         if "fail" in step:
