@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 
 import pytest
 
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.model import STEP_TYPES
+from heliostat.engine.errors import DefinitionError
 from heliostat.engine.kernel.settle import settle
 from heliostat.engine.kernel.turn import Decision
 from heliostat.engine.simulator import (
@@ -18,7 +21,8 @@ from heliostat.engine.simulator import (
     SimulationResult,
 )
 from heliostat.verify.reference import Undetermined, interpret
-from tests.simulation.definitions import Limits
+from tests.simulation.choices import Seeded
+from tests.simulation.definitions import Limits, parsed, random_definition
 from tests.simulation.seeds import are_usual, replay_hint, replayed, seeds
 from tests.simulation.worlds import World, result_of
 
@@ -126,6 +130,19 @@ RACES = frozenset(("deadline", "timeout", "wait", "human", "cancels", "terminate
 def _wanted(world: World, tie: int | None) -> tuple[str, object, int]:
     ended = interpret(world.tree, world.input, world.outcomes, world.told, seed=tie)
     return ended.status, ended.output, ended.elapsed_ms
+
+
+def test_a_tree_is_read_as_its_text_would_be() -> None:
+    read = 0
+    for seed in range(30):
+        tree = random_definition(Seeded(seed))
+        found = parsed(tree)
+        try:
+            assert found == parse_definition(json.dumps(tree), "random.json")
+            read += 1
+        except DefinitionError:
+            assert found is None
+    assert 10 < read < 30
 
 
 class TestTheComparison:
