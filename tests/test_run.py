@@ -62,6 +62,7 @@ def test_one_lane_that_fails_fails_all_and_ends_none(
     (tmp_path / "test_fails.py").write_text("def test_it():\n    assert 0\n")
     (tmp_path / "test_passes.py").write_text("def test_it():\n    pass\n")
     given = {name: [str(tmp_path / f"test_{name}.py")] for name in ("fails", "passes")}
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # to load them takes a second each
     monkeypatch.setattr(run, "lanes", lambda: given)
     monkeypatch.setattr(run.signal, "signal", lambda *_: None)
     assert run.main([]) == 1

@@ -235,6 +235,10 @@ class TestChildren:
 
 
 A_USERS_TESTS = """
+import sys
+
+LOADED = {name for name in sys.modules if name.startswith("heliostat.")}
+
 import heliostat as hs
 from heliostat.testing import Simulation
 
@@ -249,6 +253,9 @@ def test_right(hs_simulation: Simulation) -> None:
     hs_simulation.step(greet).returns("hi")
     assert hs_simulation.run(hello, "ada").result() == "hi"
 
+def test_tests_without_workflows_load_next_to_nothing() -> None:
+    assert LOADED == {"heliostat.testing", "heliostat.testing.plugin"}
+
 def test_wrong(hs_simulation: Simulation) -> None:
     hs_simulation.step(greet).returns("hi")
     assert hs_simulation.run(hello, "ada").result() == "ho"
@@ -258,10 +265,14 @@ def test_wrong(hs_simulation: Simulation) -> None:
 def test_pytest_finds_the_fixtures_and_shows_the_story_of_what_failed(tmp_path: Path) -> None:
     (tmp_path / "test_hello.py").write_text(A_USERS_TESTS)
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
+            *("-p", "no:schemathesis"),  # to load it takes most of the time
+            str(tmp_path),
+        ],
+        capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path,
     )  # fmt: skip
-    assert "1 failed, 1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "1 failed, 2 passed" in ran.stdout, ran.stdout + ran.stderr
     assert "story of hello" in ran.stdout
     assert 'greet completes: "hi"' in ran.stdout
 
