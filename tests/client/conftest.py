@@ -30,7 +30,7 @@ class ScriptedHosts:
     any = "host/0"
     names = ("host/0",)
     deployment = "scripted"
-    call_timeout_s = 10.0
+    call_timeout_s = 60.0
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []

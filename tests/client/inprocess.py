@@ -123,7 +123,7 @@ class LocalHosts(Hosts):
             deployment="local",
             generation=1,
             hosts=1,
-            call_timeout_ms=10_000,
+            call_timeout_ms=120_000,  # a busy machine takes its time over 10,000 starts
             calls=calls or InProcess(loop, {names.host_name("local", 1, 0): host}.get),
         )
         self.host, self.loop = host, loop
@@ -151,5 +151,5 @@ def deployment(
     finally:
         asyncio.run_coroutine_threadsafe(world.close(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()

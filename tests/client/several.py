@@ -85,7 +85,7 @@ def several(
             deployment="local",
             generation=1,
             hosts=hosts if known is None else known,
-            call_timeout_ms=20_000,
+            call_timeout_ms=60_000,
             calls=InProcess(made.loop, made.hosts.get),
         )
         with ray_client(hosts=calls, blobs=FileBlobStore(folder)) as client:

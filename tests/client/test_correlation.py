@@ -37,11 +37,11 @@ def test_an_event_finds_the_execution_that_it_belongs_to(client: Client) -> None
     start(client, "one", "order-1")
     start(client, "two", "order-2")
     client.publish("order.paid", {"n": 7}, correlation_id="order-2")
-    assert client.get("two").result(timeout=20)["data"] == {"n": 7}
+    assert client.get("two").result(timeout=60)["data"] == {"n": 7}
     assert client.get("one").status().status == "Waiting"
     client.publish("order.paid", {"n": 7})
     client.publish("order.paid", {"n": 8}, correlation_id="order-1")
-    assert client.get("one").result(timeout=20)["data"] == {"n": 8}
+    assert client.get("one").result(timeout=60)["data"] == {"n": 8}
 
 
 def test_executions_are_found_by_it(client: Client) -> None:

@@ -84,7 +84,7 @@ class TestDeleting:
         assert refused.value.details["executions"] == ["going"]
         handle.cancel()
         with pytest.raises(errors.ExecutionCanceled):
-            handle.result(timeout=20)
+            handle.result(timeout=60)
         client.delete_definition("pay")
 
     @pytest.mark.parametrize("version", [None, "1"])

@@ -198,7 +198,7 @@ def ran(folder: Path, text: str, *, seed: int = 0) -> str:
         env=os.environ | {"PYTHONHASHSEED": str(seed)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

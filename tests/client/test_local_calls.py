@@ -35,7 +35,7 @@ from tests.host.support import World, plus_one
 
 _T = TypeVar("_T")
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 HOST = names.host_name("local", 1, 0)
 
 CHAIN = """
@@ -103,7 +103,7 @@ def machine() -> Iterator[Machine]:
 @contextmanager
 def client_of(machine: Machine, tmp_path: Path) -> Iterator[Client]:
     hosts = Hosts(
-        deployment="local", generation=1, hosts=1, call_timeout_ms=5_000, calls=machine.calls
+        deployment="local", generation=1, hosts=1, call_timeout_ms=60_000, calls=machine.calls
     )
     with ray_client(hosts=hosts, blobs=FileBlobStore(tmp_path / "blobs")) as client:
         yield client

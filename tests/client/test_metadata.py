@@ -41,7 +41,7 @@ def test_expressions_see_it(client: Client) -> None:
     handle = client.start("waits")
     handle.set_metadata({"ticket": "T-1"})
     handle.signal("go")
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     done = [event["output"] for event in handle.history() if event["type"] == "step.completed"]
     assert done[-1] == {"seen": {"ticket": "T-1"}, "of": None}
 
@@ -49,7 +49,7 @@ def test_expressions_see_it(client: Client) -> None:
 def test_one_that_has_ended_can_still_be_noted_about(client: Client) -> None:
     handle = client.start("waits")
     handle.signal("go")
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     handle.set_metadata({"checked": "yes"})
     assert handle.metadata() == {"checked": "yes"}
     assert handle.status().status == "Completed"

@@ -17,7 +17,7 @@ from heliostat.api.cli.story import event_lines
 from heliostat.engine.errors import Duplicate, ExecutionFailed, InputError
 from tests.client.inprocess import deployment
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 
 class Order(BaseModel):

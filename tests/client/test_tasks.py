@@ -82,7 +82,7 @@ class TestFailing:
         assert error is not None
         assert (error.type, error.message) == ("TaskFailed", "nobody knows the customer")
         with pytest.raises(errors.ExecutionFailed, match="TaskFailed: nobody knows") as failed:
-            handle.result(timeout=20)
+            handle.result(timeout=60)
         assert failed.value.failure["details"] == {"why": "unknown"}
         (given_up,) = (each for each in handle.history() if each["type"] == "task.failed")
         assert given_up["user"] == "ann"
@@ -90,7 +90,7 @@ class TestFailing:
     def test_its_clauses_are_asked(self, client: Client) -> None:
         handle = client.start("asks")
         task_of(client, handle).fail("away", "ann", details={"why": "holiday"})
-        handle.result(timeout=20)
+        handle.result(timeout=60)
         told = [each["output"] for each in handle.history() if "told" in str(each.get("output"))]
         assert told[0]["told"]["message"] == "away"
 
@@ -123,7 +123,7 @@ class TestFailing:
         assert task.info.task_type == "intervention"
         task.fail("cannot be helped", "bob")
         with pytest.raises(errors.ExecutionFailed) as failed:
-            handle.result(timeout=20)
+            handle.result(timeout=60)
         failure = failed.value.failure
         assert failure["type"] == "OSError"
         assert failure["message"] == "the disk is full (bob: cannot be helped)"

@@ -42,7 +42,7 @@ def test_they_are_as_they_are_now_and_stay_after_the_end(client: Client) -> None
     handle.signal("go", {"a": 1})
     assert variables(client, "e") == {"n": 2, "seen": [{"a": 1}]}
     handle.signal("go")
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     assert variables(client, "e")["n"] == 2
 
 

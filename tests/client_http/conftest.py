@@ -56,7 +56,7 @@ def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listening.close()
 
 
@@ -64,7 +64,7 @@ def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("served")
     (home / "http_steps.py").write_text(STEPS)
-    proving = Proving(Prover())
+    proving = Proving(Prover(time_max_ms=60_000))  # how busy a machine is changes no answer
     with deployment(home / "blobs", proving=proving) as client:
         prepared = [prepare(text, code_path=[home]) for text in DEFINITIONS.values()]
         client.register_many(prepared)
@@ -76,5 +76,5 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture
 def over_http(place: Place) -> Iterator[Client]:
     """A client over HTTP."""
-    with connect(place.url, call_timeout_ms=20_000) as client:
+    with connect(place.url, call_timeout_ms=60_000) as client:
         yield client

@@ -54,15 +54,15 @@ class TestIdentity:
 class TestEnd:
     def test_asks_first(self) -> None:
         with running(WAIT) as (popen, process):
-            assert end([process], grace_ms=5_000) == []
-            assert popen.wait(5) == -15
+            assert end([process], grace_ms=60_000) == []
+            assert popen.wait(60) == -15
 
     def test_kills_what_does_not_end(self) -> None:
         with running(f"{STUBBORN}; {WAIT}") as (popen, process):
             assert popen.stdout is not None
             popen.stdout.readline()
             assert end([process], grace_ms=50) == [process]
-            assert popen.wait(5) == -9
+            assert popen.wait(60) == -9
 
     def test_leaves_another_process_of_the_same_pid_alone(self) -> None:
         with running(WAIT) as (_, process):

@@ -116,6 +116,11 @@ steps:
 }
 
 
+PROVER = Prover(time_max_ms=60_000)
+"""With time enough: how long a proof takes says how busy the machine is. It is the session's, so
+that each definition is proved once."""
+
+
 def script(assignment: Assignment) -> Any:
     """What attempts do, without runners."""
     number = (assignment.input or {}).get("number")
@@ -145,7 +150,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture
 def app(place: Place) -> FastAPI:
     """The door."""
-    return create_app(lambda: place.way, code_path=[place.home], proving=Proving(Prover()))
+    return create_app(lambda: place.way, code_path=[place.home], proving=Proving(PROVER))
 
 
 class Door:

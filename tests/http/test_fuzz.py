@@ -61,11 +61,11 @@ def address(place: Place) -> Iterator[str]:
         time.sleep(0.01)
     place.client.start("ask", {"order": "o-1"}, id="fuzz-ask")
     place.client.start("patient", id="fuzz-patient")
-    place.client.start("hello", {"name": "ann"}, id="fuzz-hello").result(30)
+    place.client.start("hello", {"name": "ann"}, id="fuzz-hello").result(60)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(20)
+    thread.join(60)
 
 
 SCHEMA = schemathesis.openapi.from_dict(document(create_app(nobody), chain(*OPERATIONS)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """A test that forgot its answer ends, with an error, after this."""
 
 

@@ -40,7 +40,7 @@ async def test_attempts_on_warm_runners_never_exceed_a_semaphore(workshop: Works
     await dispatcher.recover()
     await host.until(lambda: workshop._ready(host) == 3, within=60)
     steps = [
-        taking(workshop.step("nap", input={"seconds": 0.15}), {"llm": 1}) for _ in range(8)
+        taking(workshop.step("nap", input={"seconds": 0.4}), {"llm": 1}) for _ in range(8)
     ]  # fmt: skip
     dispatcher.send(steps)
     await host.hear(len(steps), within=60)

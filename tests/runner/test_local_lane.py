@@ -10,6 +10,14 @@ from heliostat.actors.dispatch.protocol import Lost, Raised, Returned, Stopped, 
 
 from .conftest import Workshop
 
+GATED = """
+    import os, time
+
+    def work(gate):
+        while not os.path.exists(gate):
+            time.sleep(0.005)
+"""
+
 
 class TestEveryAssignmentEndsOnce:
     async def test_returned(self, workshop: Workshop) -> None:
@@ -70,7 +78,7 @@ class TestLosses:
         await host.hear(1)
         host.reports.clear()
         begun = workshop.root / "m"
-        host.pool.send([workshop.step("mark", input={"path": str(begun), "seconds": 30})])
+        host.pool.send([workshop.step("mark", input={"path": str(begun), "seconds": 600})])
         host.pool.send([workshop.step("tiny") for _ in range(10)])
         await host.until(begun.exists)
         assert [lane.unfinished for lane in host.pool.lanes] == [11]
@@ -87,7 +95,7 @@ class TestLosses:
         await host.hear(1)
         host.reports.clear()
         begun = workshop.root / "m"
-        slow = workshop.step("mark", input={"path": str(begun), "seconds": 30})
+        slow = workshop.step("mark", input={"path": str(begun), "seconds": 600})
         host.pool.send([slow])
         host.pool.send([workshop.step("tiny") for _ in range(10)])
         await host.until(lambda: begun.exists() and host.has_noticed(slow))
@@ -110,7 +118,7 @@ class TestSlowSteps:
         host.pool.send([workshop.step("tiny") for _ in range(5)])
         await host.hear(5)
         host.reports.clear()
-        slow = workshop.step("nap", input={"seconds": 25})
+        slow = workshop.step("nap", input={"seconds": 600})
         host.pool.send([slow])
         host.pool.send([workshop.step("tiny") for _ in range(50)])
         await host.hear(50)
@@ -119,7 +127,12 @@ class TestSlowSteps:
 
     async def test_one_is_noticed(self, workshop: Workshop) -> None:
         host = await workshop.host()
-        host.pool.send([workshop.step("nap", input={"seconds": 0.1})])
+        gate = workshop.root / "gate"
+        workshop.write("gated", GATED)
+        slow = workshop.step("gated:work", input={"gate": str(gate)})
+        host.pool.send([slow])
+        await host.until(lambda: host.has_noticed(slow))
+        gate.touch()
         await host.hear(1)
         assert [notice.kind for notice in host.notices] == ["started"]
 
@@ -147,15 +160,16 @@ class TestTimeouts:
 
     async def test_time_in_the_queue_does_not_count(self, workshop: Workshop) -> None:
         host = await workshop.host()
-        nap = {"seconds": 0.15}
-        host.pool.send([workshop.step("nap", input=nap, timeout_ms=1_000) for _ in range(10)])
-        reports = await host.hear(10)
+        # together longer than the timeout, each far below it: on a busy machine a nap is long
+        nap = {"seconds": 0.4}
+        host.pool.send([workshop.step("nap", input=nap, timeout_ms=4_000) for _ in range(12)])
+        reports = await host.hear(12)
         assert all(isinstance(report, Returned) for report in reports)
 
     async def test_of_a_frozen_runner(self, workshop: Workshop) -> None:
         host = await workshop.host()
         begun = workshop.root / "m"
-        step = workshop.step("mark", input={"path": str(begun), "seconds": 1}, timeout_ms=500)
+        step = workshop.step("mark", input={"path": str(begun), "seconds": 600}, timeout_ms=500)
         host.pool.send([step])
         await host.until(begun.exists)
         os.kill(workshop.pid(host), signal.SIGSTOP)
@@ -202,10 +216,14 @@ class TestStopping:
 
     async def test_one_that_waits_was_never_begun(self, workshop: Workshop) -> None:
         host = await workshop.host()
-        host.pool.send([workshop.step("nap", input={"seconds": 1})])
+        gate = workshop.root / "gate"
+        workshop.write("gated", GATED)
+        host.pool.send([workshop.step("gated:work", input={"gate": str(gate)})])
         waiting = workshop.step("mark", input={"path": str(workshop.root / "m")})
         host.pool.send([waiting])
         host.pool.stop([(waiting.key, waiting.at, 0)])
+        await host.hear(1)
+        gate.touch()
         reports = await host.hear(2)
         assert [type(report) for report in reports] == [Stopped, Returned]
         assert not (workshop.root / "m").exists()
@@ -229,7 +247,7 @@ class TestStopping:
         step = workshop.step("polite:work", input={"begun": str(begun)})
         host.pool.send([step])
         await host.until(begun.exists)
-        host.pool.stop([(step.key, step.at, 5_000)])
+        host.pool.stop([(step.key, step.at, 60_000)])
         (report,) = await host.hear(1)
         assert isinstance(report, Returned)
         assert report.output == "as far as I got"
@@ -257,7 +275,7 @@ class TestStopping:
             step = workshop.step(function, input={"begun": str(begun)})
             host.pool.send([step])
             await host.until(begun.exists)
-            host.pool.stop([(step.key, step.at, 5_000)])
+            host.pool.stop([(step.key, step.at, 60_000)])
             assert isinstance((await host.hear(1))[0], Stopped)
         assert workshop.pid(host) == pid
 
@@ -276,15 +294,7 @@ class TestKeptUntilAcknowledged:
         await first.hear(20)
         first.pool.acknowledge([(s.key, s.at) for s in done[:5]])
         gate = workshop.root / "gate"
-        workshop.write(
-            "gated",
-            """
-            import os, time
-            def work(gate):
-                while not os.path.exists(gate):
-                    time.sleep(0.005)
-            """,
-        )
+        workshop.write("gated", GATED)
         slow = workshop.step("gated:work", input={"gate": str(gate)})
         first.pool.send([slow])
         await first.until(lambda: first.has_noticed(slow))  # from now on nothing is sent behind it
@@ -377,16 +387,19 @@ class TestConnection:
             "forks",
             """
             import os, time
-            def fork_and_die():
+            def fork_and_die(died):
                 if os.fork() == 0:
-                    time.sleep(20)
+                    while not os.path.exists(died):
+                        time.sleep(0.05)
                     os._exit(0)
                 os._exit(1)
             """,
         )
         host = await workshop.host()
-        host.pool.send([workshop.step("forks:fork_and_die")])
-        (report,) = await host.hear(1, within=15)  # before the child has ended
+        died = workshop.root / "died"
+        host.pool.send([workshop.step("forks:fork_and_die", input={"died": str(died)})])
+        (report,) = await host.hear(1)  # before the child has ended
+        died.touch()
         assert isinstance(report, Lost)
 
     async def test_another_deployment_is_refused(self, workshop: Workshop) -> None:

@@ -23,9 +23,20 @@ class TestSize:
     async def test_it_grows_while_work_waits_and_shrinks_when_idle(
         self, workshop: Workshop
     ) -> None:
+        workshop.write(
+            "gated",
+            """
+            import os, time
+            def work(gate):
+                while not os.path.exists(gate):
+                    time.sleep(0.01)
+            """,
+        )
         host = await workshop.host(runners_max=2, idle_ms=300, look_ms=50)
-        host.pool.send([workshop.step("nap", input={"seconds": 2}) for _ in range(4)])
+        gate = workshop.root / "gate"
+        host.pool.send([workshop.step("gated:work", input={"gate": str(gate)}) for _ in range(4)])
         await host.until(lambda: host.pool.runner_count == 2)
+        gate.touch()
         await host.hear(4)
         host.acknowledge_all()
         await host.until(lambda: host.pool.runner_count == 1)

@@ -51,7 +51,7 @@ def script(
     return bench.call(TARGETS["script"], arguments, **more)
 
 
-def await_(condition: Callable[[], Any], *, within_s: float = 20) -> None:
+def await_(condition: Callable[[], Any], *, within_s: float = 60) -> None:
     """Another process gets there; there is no event to wait for."""
     end = time.monotonic() + within_s
     while not condition():

@@ -419,7 +419,7 @@ class TestFaults:
             silent(connection)
 
         def stop(current: Current) -> None:
-            assert arrived.wait(10)
+            assert arrived.wait(60)
             current.stop()
 
         with Service([answer]) as service:

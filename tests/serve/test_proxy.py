@@ -81,7 +81,7 @@ class Proxied:
     replica: ThreadingHTTPServer
 
     def get(self, path: str, body: str | None = None) -> tuple[int, str, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET" if body is None else "POST", path, body)
             response = connection.getresponse()

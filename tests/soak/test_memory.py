@@ -76,7 +76,7 @@ def forget(world: World) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    end_at = asyncio.get_running_loop().time() + 30
+    end_at = asyncio.get_running_loop().time() + 120
     while not holds():
         assert asyncio.get_running_loop().time() < end_at
         await asyncio.sleep(0.01)

@@ -84,7 +84,7 @@ def test_what_is_declared_and_holds() -> None:
 
 
 def test_what_fails_is_told_at_its_formula_with_the_run() -> None:
-    (told,) = Prover()(parse_definition(BROKEN, "shop.yaml"))
+    (told,) = Prover(time_max_ms=60_000)(parse_definition(BROKEN, "shop.yaml"))
     assert (told.code, told.severity, told.field) == ("HS551", "error", "properties[0].ltl")
     assert told.line == 4
     assert told.message == (

@@ -201,7 +201,7 @@ class TestProver:
             return compile_plan(definition)
 
         monkeypatch.setattr(prover, "compile_plan", compiled)
-        asked = Prover()
+        asked = Prover(time_max_ms=60_000)
         first = asked(parse_definition(BYPASSED, "one.yaml"))
         moved = asked(parse_definition("# another line\n" + BYPASSED, "two.yaml"))
         assert proved == ["case"]
@@ -213,7 +213,7 @@ class TestProver:
     def test_what_is_too_large_is_not_known(self) -> None:
         steps = [f"  - {{id: s{n}, type: decision, next: s{n + 1}}}" for n in range(STEPS_MAX)]
         lines = "\n".join([*steps, f"  - {{id: s{STEPS_MAX}, type: decision}}"])
-        (told,) = Prover()(parse_definition(f"{HEAD}steps:\n{lines}\n"))
+        (told,) = Prover(time_max_ms=60_000)(parse_definition(f"{HEAD}steps:\n{lines}\n"))
         assert (told.code, told.severity) == ("HS509", "warning")
         assert f"more than {STEPS_MAX} steps" in told.message
 
@@ -224,7 +224,7 @@ class TestProver:
             return Verdict(asked="boundedness", outcome="inconclusive", engine="none", reason="x")
 
         monkeypatch.setattr(soundness, "bounded", bounded)
-        assert Prover()(parse_definition(SOUND)) == ()
+        assert Prover(time_max_ms=60_000)(parse_definition(SOUND)) == ()
 
     def test_a_fault_of_its_own_keeps_nobody_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from heliostat.verify import prover
@@ -233,6 +233,6 @@ class TestProver:
             raise KeyError(definition.id)
 
         monkeypatch.setattr(prover, "compile_plan", broken)
-        (told,) = Prover()(parse_definition(SOUND))
+        (told,) = Prover(time_max_ms=60_000)(parse_definition(SOUND))
         assert (told.code, told.severity) == ("HS509", "warning")
         assert "KeyError" in told.message

@@ -486,7 +486,7 @@ class TestDeclared:
 class TestRegistration:
     def test_warns_of_what_can_never_be_met_without_figures(self) -> None:
         bad = parse_definition(HEAD + "steps:\n" + ms("a", 3_000, "deadline: 2s"), "case.yaml")
-        prover = Prover()
+        prover = Prover(time_max_ms=60_000)
         assert [each.code for each in prover(bad)] == ["HS520"]
         (found,) = [each for each in prover.verdicts(bad) if each.asked == "time"]
         assert found.section is None
