@@ -34,7 +34,7 @@ async def test_the_state_and_then_what_happens(place: Place, server: Server) -> 
 
 async def test_after_zero_tells_everything(place: Place, server: Server) -> None:
     handle = await place.client.start_async("hello", {"name": "ann"})
-    await handle.result_async(30)
+    await handle.result_async(60)
     history = await handle.history_async()
     async with server.socket(handle.id, "?after=0") as socket:
         assert (await frame(socket))["state"]["status"] == "Completed"
@@ -74,7 +74,7 @@ async def test_every_after_tells_what_follows(place: Place, server: Server) -> N
     handle = await place.client.start_async("loop", {"times": 3})
     for _ in range(3):
         await handle.signal_async("go")
-    await handle.result_async(30)
+    await handle.result_async(60)
     last = len(await handle.history_async())
     for after in range(last + 3):
         async with server.socket(handle.id, f"?after={after}") as socket:
@@ -84,7 +84,7 @@ async def test_every_after_tells_what_follows(place: Place, server: Server) -> N
 
 async def test_no_after_and_ended_already(place: Place, server: Server) -> None:
     handle = await place.client.start_async("hello", {"name": "ann"})
-    await handle.result_async(30)
+    await handle.result_async(60)
     async with server.socket(handle.id) as socket:
         frames = await until(socket, "end")
     assert [each["type"] for each in frames] == ["state", "end"]

@@ -64,7 +64,7 @@ async def test_a_browser_goes_on_after_the_last_id(
     handle = await place.client.start_async("loop", {"times": 4})
     for _ in range(4):
         await handle.signal_async("go")
-    await handle.result_async(30)
+    await handle.result_async(60)
     last = len(await handle.history_async())
     url = f"{server.url}/workflows/{handle.id}/events?after=0"
     for seen in (0, 1, last // 2, last):

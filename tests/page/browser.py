@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-WAIT_MS: Final = 30_000
+WAIT_MS: Final = 60_000
 """How long a page is waited for, on a busy machine."""
 
 
@@ -77,6 +77,7 @@ def opened(
         own.add_init_script(f"if (location.protocol !== 'about:') {key} ??= {name}")
     page = own.new_page()
     page.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)  # its own is five seconds, whatever the page's is
     troubles: list[str] = []
     host = urlsplit(url).netloc
     page.on("pageerror", lambda error: troubles.append(f"script: {error}"))

@@ -13,7 +13,7 @@ from .site import Site, claim, until
 def step(page: Page, id: str, status: str) -> None:
     """Wait until a step is drawn in a status."""
     expect(page.locator(f"[data-step='{id}']")).to_have_attribute(
-        "data-status", status, timeout=30_000
+        "data-status", status, timeout=60_000
     )
 
 

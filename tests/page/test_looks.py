@@ -121,7 +121,7 @@ def test_the_keys_are_told(page: Page, site: Site) -> None:
 def test_the_deployments_health_is_a_dot(page: Page, site: Site) -> None:
     told = page.request.get("/api/v1/health").json()
     page.goto("/")
-    expect(page.locator(".health")).to_have_attribute("data-health", told["status"], timeout=15_000)
+    expect(page.locator(".health")).to_have_attribute("data-health", told["status"], timeout=60_000)
 
 
 def test_a_deployment_that_is_not_well_is_told_with_its_reason(page: Page, site: Site) -> None:
@@ -129,5 +129,5 @@ def test_a_deployment_that_is_not_well_is_told_with_its_reason(page: Page, site:
     page.route("**/api/v1/health", lambda route: route.fulfill(status=503, json=unwell))
     page.goto("/")
     dot = page.locator(".health")
-    expect(dot).to_have_attribute("data-health", "unhealthy", timeout=15_000)
+    expect(dot).to_have_attribute("data-health", "unhealthy", timeout=60_000)
     expect(dot).to_have_attribute("title", "Deployment: unhealthy. no host serves")

@@ -32,7 +32,7 @@ def test_events_while_the_server_is_away_are_made_up_for(page: Page, site: Site)
         handle.result(60)
     finally:
         site.serve()
-    expect(connection).to_have_attribute("data-phase", "live", timeout=30_000)
+    expect(connection).to_have_attribute("data-phase", "live", timeout=60_000)
     history: list[Any] = handle.history()
     search = page.get_by_label("Search events")
     until(
@@ -50,12 +50,12 @@ def test_a_list_says_that_it_is_old_and_goes_on(page: Page, site: Site) -> None:
     expect(page.locator("[data-row]")).to_have_count(1)
     site.vanish()
     try:
-        expect(page.locator(".stale")).to_be_visible(timeout=30_000)
+        expect(page.locator(".stale")).to_be_visible(timeout=60_000)
         expect(page.locator("[data-row]")).to_have_count(1)
     finally:
         site.serve()
     site.client.start("quick", None, id="stale-2").result(60)
-    expect(page.locator("[data-row]")).to_have_count(2, timeout=30_000)
+    expect(page.locator("[data-row]")).to_have_count(2, timeout=60_000)
     expect(page.locator(".stale")).to_have_count(0)
 
 
@@ -72,7 +72,7 @@ def test_the_whole_deployment_restarts_below_an_open_page(page: Page, site: Site
     site.serve()
     expect(connection).to_have_attribute("data-phase", "live", timeout=60_000)
     site.client.get("survives").signal("go", "after all")
-    expect(page.locator(".exec-head .status")).to_have_text("Completed", timeout=30_000)
+    expect(page.locator(".exec-head .status")).to_have_text("Completed", timeout=60_000)
     expect(page.locator("[data-step='done']")).to_have_attribute("data-status", "Completed")
     handle = site.client.get("survives")
     page.locator("button[data-tab=events]").click()
