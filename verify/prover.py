@@ -42,7 +42,9 @@ KEPT_MAX: Final = 100
 """Contents whose answers are kept; the one that was asked for longest ago goes first."""
 
 
-UNTOLD: Final = frozenset({"boundedness", "guards", "unwritten reads", "dead assignments", "races"})
+UNTOLD: Final = frozenset(
+    {"boundedness", "guards", "unwritten reads", "dead assignments", "races", "inputs"}
+)
 """What is not told where it is not known within this time: `heliostat verify` finds out."""
 
 
@@ -93,7 +95,7 @@ class Prover:
 
         try:
             plan = compile_plan(definition)
-            _load(plan)
+            _load(plan, functions)
             # by the time that this thread had the interpreter: a busy machine changes no answer
             subject = Subject(
                 definition=definition,
@@ -131,15 +133,15 @@ def _identity(functions: Mapping[str, ActivityInfo]) -> str:
     return hashlib.sha256(msgspec.msgpack.encode(seen)).hexdigest() if seen else ""
 
 
-def _load(plan: Plan) -> None:
+def _load(plan: Plan, functions: Mapping[str, ActivityInfo]) -> None:
     """What proofs need: to load it, once in a process, is no part of a proof's time."""
     import_module("heliostat.verify.data.agreeing")
-    from heliostat.verify.data.guards import conditional
+    from heliostat.verify.data.analysis import asks
     from heliostat.verify.data.solver import load
 
     for name in AT_REGISTRATION:
         analysis(name)
-    if any(map(conditional, plan.steps)):
+    if asks(plan, functions):
         load()
 
 

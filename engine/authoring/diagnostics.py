@@ -113,6 +113,7 @@ CODES: Final[dict[str, str]] = {
     "HS515": "a step reads a variable that another may assign at the same time",
     "HS516": "a value is never of the type that is needed",
     "HS517": "there is a case in which a condition has no value",
+    "HS518": "there is a case in which the input of a step does not fit what it takes",
     "HS520": "a deadline can never be met",
     "HS521": "no attempt ends within its timeout",
     "HS522": "a deadline is missed by what is expected",

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from heliostat.engine.authoring.activities import ActivityInfo
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.values import Json
 from heliostat.verify.analyses import Subject
@@ -15,6 +16,7 @@ from heliostat.verify.data.agreeing import KINDS
 from heliostat.verify.data.consistent import Consistent, Explored
 from heliostat.verify.data.flow import Unwritten, dead_writes, suspicious, unwritten
 from heliostat.verify.data.guards import Guarded, conditional, guards
+from heliostat.verify.data.inputs import Misfit, given, may_misfit, misfits
 from heliostat.verify.data.places import Places, shown
 from heliostat.verify.data.races import Race, pairs, races
 from heliostat.verify.data.solver import Solver, load
@@ -37,12 +39,19 @@ WALKS_MAX: Final = 10
 """Runs to one step that are gone along until one has a case."""
 
 
+def asks(plan: Plan, functions: Mapping[str, ActivityInfo]) -> bool:
+    """Whether the solver may be asked: there are conditions, or annotations to hold inputs to."""
+    annotated = any(each.annotations.takes for each in functions.values())
+    return annotated or any(map(conditional, plan.steps))
+
+
 def verdicts(subject: Subject) -> Iterable[Verdict]:
-    """All about the data of a definition; no solver is loaded where there are no conditions."""
+    """All about the data of a definition; no solver is loaded where nothing is asked of it."""
     asked = _Data(subject)
     yield from asked.types()
     yield from asked.guards()
     yield from asked.flow()
+    yield from asked.inputs()
     yield from asked.races()
 
 
@@ -52,13 +61,13 @@ class _Data:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._places = Places(subject.definition, subject.plan, subject.functions)
-        if any(map(conditional, subject.plan.steps)):
+        if asks(subject.plan, subject.functions):
             load()  # before the time begins: it is once in a process
+        self._told_of = set[str | None]()  # steps
         self._budget = Budget(subject.time_max_ms, subject.now_ms)
 
     def types(self) -> Iterator[Verdict]:
         """Values that fit nowhere."""
-        beside = {each.definition.id: each.definition for each in self._subject.beside}
         found = [
             Fault(
                 code=each.code,
@@ -67,8 +76,9 @@ class _Data:
                 step=each.step,
                 field=each.field,
             )
-            for each in Types(self._places, beside).misfits()
+            for each in self._types.misfits()
         ]
+        self._told_of |= {each.step for each in found}
         unseen = _unseen(self._subject.functions)
         yield answer(
             "types",
@@ -111,6 +121,7 @@ class _Data:
             except (TooManyTokens, OutOfTime) as error:
                 stopped = str(error)
         plan = self._subject.plan
+        self._told_of |= {each.read.step.id for each in found if each.read.step is not None}
         yield answer(
             "unwritten reads",
             [_unwritten(each, plan) for each in found],
@@ -146,6 +157,37 @@ class _Data:
             run=found[0].run if found else (),
             engine="exploration, SMT" if candidates else "syntax",
         )
+
+    def inputs(self) -> Iterator[Verdict]:
+        """Inputs that do not fit in some case, of steps of which nothing worse is told."""
+        known = given(self._places, self._beside, self._types.names)
+        candidates, stopped = [each for each in known if each.step.id not in self._told_of], None
+        found = list[Misfit]()
+        if candidates:
+            try:
+                candidates = may_misfit(candidates, self._places, self._solver)
+                if candidates:
+                    found, stopped = misfits(candidates, self._places, self._net, self._budget)
+            except (TooManyTokens, OutOfTime) as error:
+                stopped = str(error)
+        yield answer(
+            "inputs",
+            [_misfit(each) for each in found],
+            holds="what is given fits what is taken, as far as both are declared",
+            fails="there is a case in which an input does not fit",
+            stopped=stopped,
+            run=found[0].run if found else (),
+            engine="exploration, SMT" if candidates else "types",
+            witness=found[0].witness if found else None,
+        )
+
+    @cached_property
+    def _beside(self) -> dict[str, Definition]:
+        return {each.definition.id: each.definition for each in self._subject.beside}
+
+    @cached_property
+    def _types(self) -> Types:
+        return Types(self._places, self._beside)
 
     @cached_property
     def _uses(self) -> Uses:
@@ -203,6 +245,7 @@ def answer(
     stopped: str | None = None,
     run: tuple[Act, ...] = (),
     engine: str,
+    witness: Mapping[str, Json] | None = None,
 ) -> Verdict:
     """A verdict about all steps; what was found before a bound is found all the same."""
     if not faults and stopped is not None:
@@ -216,6 +259,7 @@ def answer(
         run=run,
         steps=tuple(dict.fromkeys(each.step for each in faults if each.step is not None)),
         faults=tuple(faults),
+        witness=witness,
     )
 
 
@@ -244,6 +288,18 @@ def _unwritten(found: Unwritten, plan: Plan) -> Fault:
         step=None if read.step is None else read.step.id,
         field=read.field,
         severity="warning",
+    )
+
+
+def _misfit(found: Misfit) -> Fault:
+    given, after = found.given, f", after {in_words(found.run)}" if found.run else ""
+    case = f"for {found.case} " if found.case else ""
+    return Fault(
+        code="HS518",
+        message=f"{case}the input does not fit {given.of}: {found.message}{after}",
+        cure="ask before whether it does, or let what is given be declared as narrowly",
+        step=given.step.id,
+        field=given.field,
     )
 
 

@@ -58,7 +58,7 @@ class Types:
         for scope in scopes_of(definition):
             yield from self._clashes(scope)
         if definition.given("output") and definition.output_schema is not None:
-            names = self._names(self._plan.root.number, None)
+            names = self.names(self._plan.root.number, None)
             for field, message in unfit(
                 parse_data(definition.output), definition.output_schema, names
             ):
@@ -75,7 +75,7 @@ class Types:
 
     def _given_to_child(self, step: StepPlan, child: Definition, schema: Any) -> Iterator[Misfit]:
         given = step.input if step.input is not None else parse_data(None)
-        for field, message in unfit(given, schema, self._names(step.scope, step)):
+        for field, message in unfit(given, schema, self.names(step.scope, step)):
             yield Misfit(
                 message=f"{message}: `input_schema` of `{child.id}`",
                 step=step.id,
@@ -84,7 +84,7 @@ class Types:
 
     def _given_to_function(self, step: StepPlan, function: ActivityInfo) -> Iterator[Misfit]:
         """Parameters that are missing, unknown or of another type than is given."""
-        names, input = self._names(step.scope, step), step.input
+        names, input = self.names(step.scope, step), step.input
         if input is not None and not isinstance(input.value, dict):
             for field, message in unfit(input, parameters(function), names):
                 yield Misfit(
@@ -115,7 +115,7 @@ class Types:
         for index, each in enumerate(scope.steps):
             step, path = self._plan.steps[self._plan.step_by_id[each.id]], scope.step_path(index)
             for slot in slots_of_step(each, path):
-                names = self._names(step.scope, step)
+                names = self.names(step.scope, step)
                 part = parse_expression(slot.value) if slot.expression else parse_data(slot.value)
                 for problem in check(part, names, expect=slot.wanted):
                     field = (*slot.path[len(path) :], *problem.path)
@@ -130,7 +130,8 @@ class Types:
                             field=field,
                         )
 
-    def _names(self, scope: int, step: StepPlan | None) -> Names:
+    def names(self, scope: int, step: StepPlan | None) -> Names:
+        """What expressions in a scope can name, with the types of all; of a step's own with it."""
         variables: dict[str, Type] = {}
         for each in reversed([*self._places.chain(scope)]):
             for name in each.variables:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from heliostat.engine.expressions import MISSING, Data, Expression, ExpressionError
 from heliostat.engine.plan.plan import StepPlan
@@ -72,6 +72,26 @@ class _Asked:
     truth: bool
 
 
+class End(Protocol):
+    """What is to hold at the end of a run, beside what the run says."""
+
+    def begun(self, step: StepPlan, store: Store, prefix: str) -> Formula:
+        """What held as a visit began that has completed."""
+        ...
+
+    def formula(self, store: Store) -> Formula:
+        """As the data is there."""
+        ...
+
+    def holds(self, case: Case, store: Store) -> bool:
+        """In values; a case of which it does not hold is dropped.
+
+        Raises:
+            ExpressionError: something that it asks has no value.
+        """
+        ...
+
+
 def walk(
     places: Places,
     net: Net,
@@ -80,27 +100,36 @@ def walk(
     *,
     provided: bool = False,
     means: Sequence[Happening] | None = None,
+    end: End | None = None,
 ) -> Walked:
     """Go along a firing sequence from the initial marking.
 
     Args:
         means: what each net transition means, if that is at hand.
+        end: what is to hold there, beside what the run says.
         provided: what nothing is declared of is of the kinds that conditions compare it with.
     """
     known = happenings(net, places.plan) if means is None else means
-    return _Walk(places, net, solver, known).along(run, provided=provided)
+    return _Walk(places, net, solver, known, end).along(run, provided=provided)
 
 
 class _Walk:
     def __init__(
-        self, places: Places, net: Net, solver: Solver, means: Sequence[Happening]
+        self,
+        places: Places,
+        net: Net,
+        solver: Solver,
+        means: Sequence[Happening],
+        end: End | None,
     ) -> None:
+        self._last = end
         self._places, self._net, self._solver = places, net, solver
         self._plan, self._happenings = places.plan, means
         self._store = Store(places, solver, solver.label("walk"))
         self._formulas: list[Formula] = []
         self._tale: list[_Given | _Made | _Assigned | _Asked] = []
         self._due: dict[int, tuple[Formula, Formula]] = {}
+        self._begun: dict[int, Formula] = {}
 
     def along(self, run: Sequence[int], *, provided: bool) -> Walked:
         self._open(Opened(scope=0, prefix=""))
@@ -109,6 +138,8 @@ class _Walk:
                 self._arrive(place)
         for number in run:
             self._happen(number, self._happenings[number])
+        if self._last is not None:
+            self._formulas.append(self._last.formula(self._store))
         solver, store = self._solver, self._store
         thought = store.thought_of()
         wishes = store.wishes()
@@ -154,6 +185,12 @@ class _Walk:
         if step is not None:
             if step.when is not None and happening.asked:
                 self._conditioned(number, happening)
+            if happening.ended == "completes":
+                self._formulas += [
+                    self._begun[place]
+                    for place, _ in self._net.transitions[number].inputs
+                    if place in self._begun
+                ]
             if happening.ended:
                 self._end(happening, step)
             encoder = self._store.encoder(step.scope, prefix, step)
@@ -189,6 +226,8 @@ class _Walk:
         if step.when is not None:
             encoder = self._store.encoder(step.scope, at[1], None)
             self._due[place] = encoder.condition(step.when.ast)
+        if self._last is not None:
+            self._begun[place] = self._last.begun(step, self._store, at[1])
 
     def _conditioned(self, number: int, happening: Happening) -> None:
         for place, _ in self._net.transitions[number].inputs:
@@ -246,4 +285,4 @@ class _Walk:
                 case _Asked(expression=expression, prefix=prefix, step=step, truth=truth):
                     if expression.test(case.context(store, prefix, step)) is not truth:
                         return None
-        return case
+        return case if self._last is None or self._last.holds(case, store) else None
