@@ -63,6 +63,7 @@ class TestPnml:
         assert {each.step for each in report.about("deadlock").run} >= {
             f"take{n}" for n in range(count)
         }
+        assert "`eat0` waits for `f1`" in report.about("deadlock").reason
 
     def test_philosophers_who_take_both_forks_at_once_never_wait_for_ever(self) -> None:
         arcs, tokens = "", dict[str, int]()
@@ -78,6 +79,11 @@ class TestPnml:
             "dead steps": "holds",
             "boundedness": "holds",
         }
+
+    def test_a_token_that_nothing_takes_is_named(self) -> None:
+        report = verified(_pnml("p>t t>q t>r", transitions="t", tokens={"p": 1}))
+        told = report.about("deadlock").reason
+        assert told == "nothing takes what is left on `q`, `r`: let something follow there"
 
     def test_a_net_that_leaves_tokens_behind_is_unbounded(self) -> None:
         report = verified(_pnml("p>t t>p t>q", transitions="t", tokens={"p": 1}))

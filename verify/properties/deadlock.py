@@ -11,6 +11,7 @@ that hold tokens are met.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from heliostat.verify.nets.net import Marking, Net
 from heliostat.verify.properties.conditions import led_past
@@ -32,6 +33,10 @@ from heliostat.verify.properties.verdict import (
     Shortage,
     Unknown,
 )
+from heliostat.verify.reading.models import GOING
+
+WAITS_MAX: Final = 5
+"""Of those that wait, where no pattern says why, the ones that are named."""
 
 
 def deadlock(net: Net, marking: Marking, run: Sequence[int]) -> Deadlock:
@@ -39,6 +44,8 @@ def deadlock(net: Net, marking: Marking, run: Sequence[int]) -> Deadlock:
     blocked = _blocked(net, marking)
     pattern = _pattern(net, marking, blocked, run)
     fix, description = _fix(net, pattern)
+    if isinstance(pattern, Unknown):
+        description = _waiting(net, marking, blocked)
     return Deadlock(
         marking=net.tokens(marking),
         run=acts(net, run),
@@ -209,7 +216,29 @@ def _fix(net: Net, pattern: Pattern) -> tuple[Fix, str]:
                 ),
             )
         case _:
-            return Generic(), "check the steps that still hold a token, and what follows them"
+            return Generic(), ""
+
+
+def _waiting(net: Net, marking: Marking, blocked: list[int]) -> str:
+    """Who waits for what, where no pattern says why."""
+    waits: dict[str, dict[str, None]] = {}
+    for number in blocked:
+        each = net.transitions[number]
+        lacking = _names(net, _missing(net, marking, number))
+        if lacking:
+            waits.setdefault(each.step or each.name, {}).update(dict.fromkeys(lacking))
+    if not waits:
+        left = _names(net, [place for place in net.control if marking[place]])
+        return f"nothing takes what is left on {_named(left)}: let something follow there"
+    told = [f"`{who}` waits for {_named([*what])}" for who, what in waits.items()]
+    if len(told) > WAITS_MAX:
+        told[WAITS_MAX - 1 :] = [f"{len(told) - WAITS_MAX + 1} more wait too"]
+    return f"{', '.join(told)}, and nothing brings these any more: check what should"
+
+
+def _names(net: Net, places: Sequence[int]) -> list[str]:
+    """As people know them; a place that the reader of a model added is none of theirs."""
+    return [name for name in (net.places[place].name for place in places) if name != GOING]
 
 
 def _ids(net: Net, places: Sequence[int]) -> tuple[str, ...]:

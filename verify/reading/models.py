@@ -11,6 +11,9 @@ from heliostat.verify.nets.translation import Translation
 
 Alarm = Literal["safeness", "proper completion"]
 
+GOING: Final = "Not at its end"
+"""What the place is called that readers add to a net: it holds a token until the end, if any."""
+
 ALARMS: Final[tuple[Alarm, ...]] = ("safeness", "proper completion")
 
 
@@ -32,6 +35,6 @@ def end_at(builder: NetBuilder, marking: Sequence[tuple[int, int]]) -> int:
     Returns:
         The place that holds a token until then.
     """
-    running = builder.place("running", "Not at its end", tokens=1)
+    running = builder.place("running", GOING, tokens=1)
     builder.transition("end", [*marking, (running, 1)])
     return running

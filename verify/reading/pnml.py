@@ -20,7 +20,7 @@ from typing import Final
 
 from heliostat.verify.nets.net import TOKENS_MAX, NetBuilder
 from heliostat.verify.nets.translation import Translation
-from heliostat.verify.reading.models import Model, end_at
+from heliostat.verify.reading.models import GOING, Model, end_at
 from heliostat.verify.reading.xml import Element
 
 
@@ -70,7 +70,7 @@ class _Reader:
                 self._arc(each)
         ends = self._ends()
         if ends is None:
-            going = self._builder.place("going", "Nets without an end go on", tokens=1)
+            going = self._builder.place("going", GOING, tokens=1)
         else:
             going = end_at(self._builder, ends)
         labels = self._labels()
