@@ -210,19 +210,19 @@ class _Search:
                 self._doubles.setdefault(like, []).append(number)
 
     def _forget_doubles(self) -> None:
-        arcs: dict[int, list[tuple[int, int, int]]] = {}
-        for number, each in sorted(self.shrinking.transitions.items()):
-            for place, weight in each.inputs:
-                arcs.setdefault(place, []).append((number, 0, weight))
-            for place, weight in each.outputs:
-                arcs.setdefault(place, []).append((number, 1, weight))
-        kept: dict[object, int] = {}
-        for place, around in arcs.items():
+        alike: dict[object, list[int]] = {}
+        for place in self._places:
+            takers, putters = self.shrinking.takers[place], self.shrinking.putters[place]
+            if not (takers or putters):
+                continue
             if not self._is_control[place] and self._attempt(Forgotten(place)):
                 continue
-            like = kept.setdefault((self.shrinking.initial[place], tuple(around)), place)
-            if like != place and not self._attempt(Forgotten(place, like)):
-                self._attempt(Forgotten(like, place))
+            key = self.shrinking.initial[place], frozenset(takers), frozenset(putters)
+            alike.setdefault(key, []).append(place)
+        for like, *others in alike.values():
+            for place in others:
+                if not self._attempt(Forgotten(place, like)):
+                    self._attempt(Forgotten(like, place))
 
     def _forget_sums(self) -> None:
         """Places that are the sum of others, and taken from along with them."""
