@@ -14,14 +14,20 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal, Required, TypedDict
 
+import msgspec
 import pydantic
 import pytest
+from msgspec import structs
 
 from heliostat.actors.runner.arguments import ArgumentError, Signature
 from heliostat.actors.runner.encoding import natural
 from heliostat.api.cli.proving import all_proved, asked_for
+from heliostat.api.http.inspecting import Found
+from heliostat.engine.authoring.activities import inspected
 from heliostat.engine.authoring.annotations import annotations_of, strictly
+from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.authoring.schemas import validator
+from heliostat.verify.prover import Prover
 
 
 class Line(pydantic.BaseModel):
@@ -343,3 +349,18 @@ def test_what_cannot_be_imported_is_said_once(
     )
     assert found.diagnostics == ()
     assert capsys.readouterr().out == ""  # what modules print is no part of a report
+
+
+def test_registration_knows_what_was_seen(folder: Path) -> None:
+    step = act("mail", "{to: $.steps.charge.output.total}")
+    text = HEAD.replace("}}\n", "}, next: a}\n") + f"  - {step}\n"
+    definition = parse_definition(text, "shop.yaml")
+    functions = inspected(definition, [folder], annotated=True)
+    prover = Prover(time_max_ms=10_000)
+    assert prover(definition) == ()
+    assert [each.code for each in prover(definition, functions)] == ["HS516"]
+    # over HTTP they are seen in a process of their own, and come as bytes
+    plain = {name: structs.replace(each, options=None) for name, each in functions.items()}
+    packed = msgspec.msgpack.encode(Found(functions=plain))
+    assert msgspec.msgpack.decode(packed, type=Found).functions == plain
+    assert [each.code for each in prover(definition, plain)] == ["HS516"]
