@@ -16,6 +16,15 @@
     });
   },
 
+  /** How many a lane of visits, each with its first and last millisecond, says to be at once. */
+  async peak(spans) {
+    const { lanesOf } = await import("/page/js/timeline/lanes.js");
+    const graph = { scopes: [{ id: 0, step: null }], nodes: [{ id: "a", scope: 0, type: "activity" }] };
+    const visits = spans.map(([openedAt, endedAt]) => ({ openedAt, endedAt, status: "Completed", attempts: [] }));
+    const fold = { startedAt: 0, endedAt: 100_000, byStep: new Map([["a", visits]]), byForeach: new Map() };
+    return lanesOf(graph, fold, 100_000, 100_000).lanes[0].density.peak;
+  },
+
   /** Conditions that reach beyond their frames. */
   labels() {
     return [...document.querySelectorAll(".edge-label")].map((label) => {

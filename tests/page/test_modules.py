@@ -264,3 +264,11 @@ def is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class TestLanes:
+    def test_a_crowded_lane_tells_how_many_ran_at_one_instant(self, modules: Page) -> None:
+        """Those that follow each other within one column of the picture were not at once."""
+        one_after_the_other = [[0, 10]] * 8 + [[10, 20]] * 8
+        assert probe(modules, "peak", one_after_the_other) == 8
+        assert probe(modules, "peak", [[5, 5]] * 8) == 0
