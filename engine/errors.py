@@ -226,7 +226,7 @@ class ResultTimeout(Unreachable):
     def __str__(self) -> str:
         return (
             f"execution {self.execution_id!r} has not ended after {self.waited_s:g} s; "
-            f"it goes on, ask again with `client.get({self.execution_id!r})`"
+            f"it goes on, and can be asked for its result again"
         )
 
 

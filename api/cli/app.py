@@ -126,13 +126,24 @@ def _run(arguments: list[str], output: Output) -> int:
             code=error.code, title=title, message=error.message, details=dict(error.details)
         )
         return exit_code(error)
+    except UnicodeEncodeError as error:
+        if error.object not in arguments:
+            return _fault(error, output)
+        return _usage_error(
+            click.UsageError(f"the argument {error.object!a} is not UTF-8, and names nothing"),
+            output,
+        )
     except Exception as error:  # noqa: BLE001 - the process's outer edge: it records, and ends
-        message = f"heliostat has a fault: {type(error).__name__}: {error}"
-        details = {"traceback": traceback.format_exc()}
-        output.error(code="INTERNAL", title="HeliostatError", message=message, details=details)
-        output.note(details["traceback"])
-        return EXIT_FAULT
+        return _fault(error, output)
     return code if isinstance(code, int) else 0
+
+
+def _fault(error: Exception, output: Output) -> int:
+    message = f"heliostat has a fault: {type(error).__name__}: {error}"
+    details = {"traceback": "".join(traceback.format_exception(error))}
+    output.error(code="INTERNAL", title="HeliostatError", message=message, details=details)
+    output.note(details["traceback"])
+    return EXIT_FAULT
 
 
 def exit_code(error: HeliostatError) -> int:

@@ -371,6 +371,18 @@ class TestTerminal:
         )
         assert printable("\x1b]0;title\x07 \u202eback") == r"\x1b]0;title\x07 \u202eback"
 
+    def test_an_argument_that_is_no_text_names_nothing(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Wherever it is found out: when a request is written, and not before."""
+        monkeypatch.setattr(app, "main", lambda args, **_: args[-1].encode())
+        code, _, err = ran(capsys, "workflow", "status", "\udcff")
+        assert code == 2
+        assert err == "error: the argument '\\udcff' is not UTF-8, and names nothing\n"
+        monkeypatch.setattr(app, "main", lambda **_: "\udcff".encode())
+        code, _, err = ran(capsys, "workflow", "list")
+        assert (code, "heliostat has a fault" in err) == (70, True)
+
     def test_without_a_command_it_is_the_help(self, capsys: pytest.CaptureFixture[str]) -> None:
         code, out, err = ran(capsys)
         assert (code, out) == (2, "")
