@@ -88,7 +88,7 @@ def test_texts_stand_out_from_what_is_behind_them(browser: Browser, site: Site, 
 
 
 def test_a_button_below_the_pointer_keeps_its_ink(browser: Browser, site: Site) -> None:
-    with opened(browser, site, color_scheme="dark") as page:
+    with opened(browser, site.url, site.namespace, color_scheme="dark") as page:
         page.goto("/")
         start = page.get_by_role("button", name="Start")
         ink = start.evaluate("element => getComputedStyle(element).color")
