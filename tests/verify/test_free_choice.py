@@ -193,15 +193,30 @@ class TestCertificates:
         with pytest.raises(Rejected, match="may depend on one another"):
             check(net, replace(shown, cycles=(first,) * len(shown.cycles)))
 
-    @pytest.mark.parametrize("marked", [{"running"}, {"begin"}])
-    def test_a_start_in_which_a_siphon_is_empty(self, marked: set[str]) -> None:
-        """The weights, counts and rank are what they were; a token is not where it was."""
-        net, shown = _sound()
-        start = bytes(place.id in marked for place in net.places)
-        moved = replace(net, initial=start)
-        with pytest.raises(Rejected):
-            check(moved, replace(shown, net=moved.content_hash))
-        assert free_choice(moved) is None
+    def test_a_siphon_that_is_empty_at_the_start(self) -> None:
+        """Each of both waits for what the other one would put; all the rest is as it should be."""
+        net = _circuits(beside=False)
+        claimed = FreeChoice(
+            net=net.content_hash,
+            weights=(1,) * len(net.places),
+            counts=(1, 1, 1),
+            cycles=(((0, 1), (1, 1), (2, 1)),),
+        )
+        with pytest.raises(Rejected, match="a siphon is empty at the start"):
+            check(net, claimed)
+        assert free_choice(net) is None
+
+    def test_a_part_that_nothing_connects_makes_the_rank_less(self) -> None:
+        net = _circuits(beside=True)
+        claimed = FreeChoice(
+            net=net.content_hash,
+            weights=(1,) * len(net.places),
+            counts=(1,) * 5,
+            cycles=(((0, 1), (1, 1), (2, 1)),),
+        )
+        with pytest.raises(Rejected, match="the rank is less"):
+            check(net, claimed)
+        assert free_choice(net) is None
 
     def test_what_is_no_free_choice_net(self) -> None:
         net, shown = _sound()
@@ -215,6 +230,21 @@ class TestCertificates:
             with pytest.raises(Rejected, match=told):
                 check(other, replace(shown, net=other.content_hash))
             assert free_choice(other) is None
+
+
+def _circuits(*, beside: bool) -> Net:
+    """begin > first > second > end, where the first waits for the second; and a circuit beside."""
+    builder = NetBuilder("circuits")
+    begin, later = builder.place("begin", tokens=1), builder.place("later")
+    between, sooner, done = (builder.place(each) for each in ("between", "sooner", "done"))
+    builder.transition("first", [(begin, 1), (later, 1)], [(between, 1), (sooner, 1)])
+    builder.transition("second", [(between, 1), (sooner, 1)], [(done, 1), (later, 1)])
+    builder.transition("end", [(done, 1)])
+    if beside:
+        here, there = builder.place("here"), builder.place("there")
+        builder.transition("go", [(here, 1)], [(there, 1)])
+        builder.transition("return", [(there, 1)], [(here, 1)])
+    return builder.net()
 
 
 def _sound() -> tuple[Net, FreeChoice]:
