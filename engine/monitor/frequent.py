@@ -6,7 +6,7 @@ it has changed anything.
 
 from __future__ import annotations
 
-from heliostat.engine.kernel.events import Activation, ExecutionStarted, StepCompleted
+from heliostat.engine.kernel.events import ExecutionStarted, StepCompleted
 from heliostat.engine.monitor.marking import NONE, ROOT, Marking, Scope
 from heliostat.engine.monitor.tables import Tables
 from heliostat.engine.plan.plan import END
@@ -18,34 +18,35 @@ def completed(tables: Tables, marking: Marking, event: StepCompleted) -> bool:
     scope = marking.scopes.get(at.scope)
     if scope is None or (marking.rare is not NONE and marking.rare.concerns_visits):
         return False
-    number = at.step
+    number, visits_open = at.step, scope.open
     key = (number, at.visit)
-    if scope.open.get(key) != at.attempt:
+    if visits_open.get(key) != at.attempt:
         return False
-    activated = event.activated
     if scope.plan_scope is None:
-        return _item(marking, scope, event, activated)
+        return _item(marking, scope, event)
     if scope.tallies is not None:
         return _of_dag(tables, scope, event, key)
-    way = tables.simple.get((number, event.taken))
+    way = tables.ways[number].get(event.taken)
     if way is None:
         return False
     if way == END:
-        if activated:
+        if event.activated:
             return False
-        del scope.open[key]
+        del visits_open[key]
         return True
-    if len(activated) != 1:
+    visits = scope.visits
+    visit = visits.get(way, 0) + 1
+    try:
+        (each,) = event.activated
+    except ValueError:
         return False
-    each = activated[0]
-    visit = scope.visits.get(way, 0) + 1
     if each.step != way or each.visit != visit or each.scope != at.scope:
         return False
     if each.skipped or each.failure is not None:
         return False
-    del scope.open[key]
-    scope.visits[way] = visit
-    scope.open[way, visit] = 1
+    del visits_open[key]
+    visits[way] = visit
+    visits_open[way, visit] = 1
     return True
 
 
@@ -71,43 +72,38 @@ def started(tables: Tables, marking: Marking, event: ExecutionStarted) -> bool:
     return True
 
 
-def _item(
-    marking: Marking, scope: Scope, event: StepCompleted, activated: tuple[Activation, ...]
-) -> bool:
+def _item(marking: Marking, scope: Scope, event: StepCompleted) -> bool:
     """An item completes, and the next takes its place."""
-    group = scope.group
-    if group is None or group.awaited is not None or scope.inner or event.taken:
+    group, scopes = scope.group, marking.scopes
+    if group is None or scope.inner or event.taken:
         return False
-    if not group.all_of or group.failed:
+    if group.failed or not group.all_of or group.awaited is not None:
         return False  # whether it is settled has to be looked at
     index = group.next
-    room = group.concurrency - group.flying + 1
-    if index >= group.width or not room:
-        if activated:
+    if index >= group.width:
+        if event.activated:
             return False
-        del marking.scopes[scope.number]
+        del scopes[scope.number]
         group.flying -= 1
         group.completed += 1
         return True
-    if room != 1 or len(activated) != 1:
+    number, step = group.first + index, event.at.step
+    try:
+        (each,) = event.activated
+    except ValueError:
         return False
-    each = activated[0]
-    number = group.first + index
-    if (
-        each.scope != number
-        or each.step != event.at.step
-        or each.visit != 1
-        or each.first_scope is not None
-        or each.failure is not None
-        or each.parent != scope.parent
-    ):
+    if each.scope != number or each.step != step or each.visit != 1:
         return False
-    del marking.scopes[scope.number]
+    if each.parent != scope.parent or each.first_scope is not None or each.failure is not None:
+        return False
+    if group.flying != group.concurrency:
+        return False  # more than one begin
+    del scopes[scope.number]
     group.completed += 1
     group.next = index + 1
     scope.number, scope.index = number, index
-    scope.open[each.step, 1] = 1
-    marking.scopes[number] = scope
+    scope.open[step, 1] = 1
+    scopes[number] = scope
     return True
 
 

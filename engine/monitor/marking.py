@@ -51,6 +51,7 @@ class Group:
         self.first, self.width = first, width
         self.concurrency = concurrency  # of items
         self.all_of = all_of  # all must complete
+        self.awaited = None
         self.next = 0  # the item to open next
         self.flying = self.completed = self.failed = 0
 
@@ -99,6 +100,7 @@ class Scope:
     ) -> None:
         self.number, self.parent = number, parent
         self.plan_scope = plan_scope  # None: of an item
+        self.inner = None  # read at each end of an item
         self.open: dict[Key, int] = {}
         self.visits: dict[int, int] = {}  # step -> visits so far
 
@@ -236,7 +238,8 @@ class Marking:
 
     def _drop(self, inner: int | Group, told: AbstractSet[Key3] | None) -> None:
         if isinstance(inner, Group):
-            for number in range(inner.first, inner.first + inner.next):
+            opened = range(inner.first, inner.first + inner.next)
+            for number in sorted(self.scopes.keys() & opened):  # few are left of many
                 self.drop_scope(number, told)
         else:
             self.drop_scope(inner, told)
