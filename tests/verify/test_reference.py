@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from heliostat.engine.simulator import Hangs
+from heliostat.engine.authoring.loading import parse_definition
+from heliostat.engine.simulator import Call, Hangs, Returns, simulate
 from heliostat.verify.reference import interpret
 
 
@@ -21,3 +23,25 @@ def test_what_opens_together_begins_before_any_of_it_ends() -> None:
         tree = {"id": "together", "version": "1", "steps": [first, body]}
         ended = interpret(tree, None, lambda call: Hangs(on_stop="ignores"))
         assert (ended.calls, ended.elapsed_ms) == ({"work": 1}, 7_000)
+
+
+def test_a_step_that_is_cancelled_before_it_began_is_skipped_at_once() -> None:
+    """Not when all that is withdrawn has ended: until then its needs may be met."""
+    run = {"type": "activity", "activity": "m:f"}
+    steps: list[dict[str, Any]] = [
+        {"id": "late", "type": "timer", "duration": "2s", "needs": []},
+        {"id": "stop", "type": "timer", "duration": "1s", "needs": [], "cancels": ["slow", "off"]},
+        {"id": "slow", **run, "needs": []},
+        {"id": "off", **run, "needs": ["late"]},
+        {"id": "after", **run, "needs": ["late", "off"]},
+        {"id": "last", **run, "needs": ["off", "slow", "stop"]},
+    ]
+
+    def outcome(call: Call) -> Any:
+        return Hangs(on_stop="ignores") if call.step == "slow" else Returns(call.step)
+
+    tree = {"id": "skipped", "version": "1", "steps": steps}
+    ended = interpret(tree, None, outcome)
+    result = simulate(parse_definition(json.dumps(tree)), None, outcome)
+    assert list(ended.trace) == result.trace == ["late", "after", "stop", "last"]
+    assert ended.output == result.output == {"after": "after", "last": "last"}

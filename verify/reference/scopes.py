@@ -279,22 +279,25 @@ class Scope:
     # -- cancelling a region
 
     async def cancel_region(self, names: list[str]) -> list[str]:
-        """Withdraw what is active there; the steps that were."""
+        """Withdraw what is active there; the steps that were, and of a DAG those that had not
+        begun: these are skipped at once, and what needs them is looked at later."""
         for name in names:
             self.arrived.pop(name, None)
             self.fired.discard(name)
+        off = [name for name in names if name not in self.begun] if self.dag else []
+        for name in off:
+            self.begun.add(name)
+            self.visits[name] = self.visits.get(name, 0) + 1
+            self.frame.results[name] = StepResult(status="Skipped")
+            self.settled[name] = "Skipped"
         tasks = {task: id for task, id in self.active.items() if id in names}
         await self._withdraw(list(tasks))
         if not self.dag:
             self._reopen()
-        return list(tasks.values())
+        return [*tasks.values(), *off]
 
-    def skip_unsettled(self, names: list[str], withdrawn: list[str]) -> None:
-        """In a DAG what was withdrawn counts as skipped, and the rest does not start."""
-        if not self.dag:
-            return
-        unopened = [name for name in names if name not in self.begun]
-        self.begun.update(unopened)  # before anything settles that they need
-        for name in [*withdrawn, *unopened]:
-            if name not in self.settled:
+    def follow_cancelled(self, names: list[str]) -> None:
+        """In a DAG what was withdrawn counts as skipped for what needs it."""
+        for name in names if self.dag else ():
+            if self.settled.get(name, "Skipped") == "Skipped":
                 self._settle(name, "Skipped")

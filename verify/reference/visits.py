@@ -182,7 +182,7 @@ class Visit:
         for to, name, data in signals:
             if to == world.id:
                 world.loop.spawn(world.told_itself(name, data))
-        scope.skip_unsettled(step.get("cancels", []), self.withdrawn_steps)
+        scope.follow_cancelled(self.withdrawn_steps)
         return targets
 
     def _route(self, output: Any) -> list[str]:
