@@ -11,6 +11,7 @@ from heliostat.engine.expressions import (
 from heliostat.engine.simulator import (
     Arrives,
 )
+from heliostat.verify.reference.outside import call_of
 from heliostat.verify.reference.ticks import Future, wait
 from heliostat.verify.reference.words import (
     Failing,
@@ -46,7 +47,7 @@ class OpenWait:
         world, visit = self._world, self._visit
         self._take_kept()
         world.waits.append(self)
-        told = world.outcomes(visit.call(self._frame, None, 1))
+        told = world.outcomes(call_of(visit, self._frame, None, 1))
         if isinstance(told, Arrives):
             world.loop.spawn(self._arrival(told))
         due, name = min(self._timers, default=(None, None))
