@@ -7,7 +7,7 @@ from typing import Any
 
 from heliostat.engine.authoring.loading import parse_definition
 from heliostat.engine.simulator import Call, Hangs, Returns, simulate
-from heliostat.verify.reference import interpret
+from heliostat.verify.reference import Told, interpret
 
 
 def test_what_opens_together_begins_before_any_of_it_ends() -> None:
@@ -45,3 +45,16 @@ def test_a_step_that_is_cancelled_before_it_began_is_skipped_at_once() -> None:
     result = simulate(parse_definition(json.dumps(tree)), None, outcome)
     assert list(ended.trace) == result.trace == ["late", "after", "stop", "last"]
     assert ended.output == result.output == {"after": "after", "last": "last"}
+
+
+def test_a_wait_whose_timer_is_held_by_a_pause_takes_what_comes() -> None:
+    step = {"id": "w", "type": "wait", "any": [{"timer": "2s"}, {"signal": "go"}]}
+    tree = {"id": "held", "version": "1", "steps": [step]}
+    told = [Told(1_000, "pause"), Told(3_000, "signal", "go"), Told(9_000, "resume")]
+    ended = interpret(tree, None, lambda call: None, told)
+    assert (ended.output["name"], ended.elapsed_ms) == ("go", 3_000)
+    timeline: list[dict[str, Any]] = [
+        {"at": "1s", "pause": True}, {"at": "3s", "signal": "go"}, {"at": "9s", "resume": True}
+    ]  # fmt: skip
+    result = simulate(parse_definition(json.dumps(tree)), timeline=timeline)
+    assert (result.output["name"], result.elapsed_ms) == ("go", 3_000)

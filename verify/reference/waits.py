@@ -55,8 +55,9 @@ class OpenWait:
             while not self._came.done:
                 await wait(self._came, until=due)
                 if not self._came.is_done() and due is not None and world.loop.now >= due:
-                    await world.unpaused()
-                    if not self._came.done:
+                    while world.paused is not None and not self._came.is_done():
+                        await wait(world.paused, self._came)  # an open wait takes what comes
+                    if not self._came.is_done():
                         return {"name": name, "data": None, "at": format_instant(due)}
         finally:
             world.waits.remove(self)
