@@ -87,6 +87,7 @@ def _task_opened(plan: Plan, state: ExecutionState, event: TaskOpened) -> None:
     drop_inner(state, visit)
     visit.items = None
     visit.failure = None
+    visit.due_at_ms = None  # of a timer or wait that came to its deadline: it is waited for no more
     give_back(plan, state, visit)
     task = Task(
         assignees=event.task.assignees,

@@ -127,7 +127,10 @@ def _revive(
         return
     visit.failure = None
     before, visit.task = visit.task, None
-    if step.kind in ("activity", "sub_workflow", "body", "parallel"):
+    asked = before is not None and before.clause is not None
+    if step.kind == "human" or (asked and step.kind in ("timer", "wait")):
+        _ask_again(state, at, visit, before or Task())
+    elif step.kind in ("activity", "sub_workflow", "body", "parallel"):
         begin(plan, state, at, visit)
     elif step.kind == "timer" and due_at_ms is not None:
         visit.phase = "timer"
@@ -140,23 +143,32 @@ def _revive(
                 state.waits.setdefault(open_waits, {})[key] = None
         if due_at_ms is not None:
             set_due(state, at, visit, due_at_ms)
-    elif step.kind == "human":
-        now = Address(at.scope, at.step, at.visit, visit.attempt)
-        open_task(state, now, visit, _asked_again(state, before or Task()))
     else:
         state.ready[key] = None
 
 
-def _asked_again(state: ExecutionState, before: Task) -> Task:
-    """The same people are asked; escalations come as long after this as they would have."""
+def _ask_again(state: ExecutionState, at: Address, visit: Visit, before: Task) -> None:
+    """The same people are asked the same; escalations come as long after this as they would have.
+
+    So are those who decided about a failure of what is not tried again. Such a question has the
+    deadline that it had, not the step's, which may be what it is about.
+    """
     later_ms = state.at_ms - before.opened_at_ms
-    return Task(
+    if before.clause is not None:
+        visit.deadline_at_ms = None
+        if before.deadline_at_ms is not None:
+            visit.deadline_at_ms = before.deadline_at_ms + later_ms
+            state.add_timer(visit.deadline_at_ms, at.scope, at.step, at.visit, "deadline")
+    task = Task(
         assignees=before.assignees,
         candidates=before.candidates,
         level=before.level,
         escalate_at_ms=tuple(instant + later_ms for instant in before.escalate_at_ms),
         opened_at_ms=state.at_ms,
+        clause=before.clause,
+        failure=before.failure,
     )
+    open_task(state, Address(at.scope, at.step, at.visit, visit.attempt), visit, task)
 
 
 def _reopen_items(state: ExecutionState, visit: Visit) -> None:
