@@ -15,8 +15,9 @@ from heliostat.engine.authoring.model import Definition
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
 from heliostat.verify.cases.expecting import Checked, Judge
-from heliostat.verify.cases.flows import Flows, Origins
+from heliostat.verify.cases.flows import Flows
 from heliostat.verify.cases.goals import Goal
+from heliostat.verify.cases.leaves import Origins
 from heliostat.verify.cases.samples import Schema
 from heliostat.verify.cases.search import RUNS_MAX, Found, OutOfBounds, Search, called
 from heliostat.verify.cases.unreached import Unreached, unreached

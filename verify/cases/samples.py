@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from heliostat.engine.values import Json
-from heliostat.verify.cases.flows import ELEMENT, LENGTHS, Place, Uses
+from heliostat.verify.cases.flows import LENGTHS
+from heliostat.verify.cases.leaves import ELEMENT, Place, Uses
 
 DEPTH_MAX: Final = 8
 """Of schemas that refer to themselves."""

@@ -18,8 +18,8 @@ from typing import Final
 from heliostat.engine.kernel.events import StepCompleted, StepFailed
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.simulator import SimulationResult
-from heliostat.verify.cases.flows import Leaf, Origins
 from heliostat.verify.cases.goals import DEFINITION, Goal
+from heliostat.verify.cases.leaves import Leaf, Origins
 from heliostat.verify.cases.observing import Observer
 from heliostat.verify.cases.samples import Schema
 from heliostat.verify.cases.worlds import USUAL, Choice, Stage, Told, World, changed, simulated

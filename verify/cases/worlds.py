@@ -14,8 +14,9 @@ from typing import Final, Literal, TypeAlias
 from heliostat.engine.plan.plan import Plan, StepPlan
 from heliostat.engine.simulator import SimulationFailure, SimulationResult, simulate
 from heliostat.engine.values import Json
-from heliostat.verify.cases.flows import ELEMENT, Flows, Leaf, Uses
+from heliostat.verify.cases.flows import Flows
 from heliostat.verify.cases.goals import back_edges
+from heliostat.verify.cases.leaves import ELEMENT, Leaf, Uses
 from heliostat.verify.cases.samples import SOME, Length, Schema, at, at_edges, put, sample, usual
 
 When: TypeAlias = Literal["always", "first", "twice", "later", "item"]
