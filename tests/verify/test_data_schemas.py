@@ -13,7 +13,7 @@ from heliostat.engine.expressions.types import JSON
 from heliostat.verify.data.encoding import Encoder
 from heliostat.verify.data.notes import Notes
 from heliostat.verify.data.patterns import Irregular, pattern
-from heliostat.verify.data.schemas import promised
+from heliostat.verify.data.schemas import MEMBERS_MAX, promised
 from heliostat.verify.data.solver import Solver
 from heliostat.verify.data.terms import Cell, Unknowns, literal
 
@@ -161,3 +161,16 @@ def possible(solver: Solver, schema: dict[str, Any], value: Any) -> bool:
     else:
         same = [encoder.equal(cell.term, literal(solver, value))]
     return solver.ask(meets, *same) == "possible"
+
+
+def test_members_beyond_a_bound_are_anything() -> None:
+    within = {"type": "object", "properties": {f"n{at}": {"type": "null"} for at in range(30)}}
+    schema = {"type": "object", "properties": {f"m{at}": within for at in range(30)}}
+    solver = Solver()
+    encoder = Encoder(solver, Unknowns(solver), lambda path: None, lambda node: (), Notes())
+    cell = Cell(solver, "x", JSON)
+    solver.assume(promised(cell, schema, encoder))
+    assert len([*cell.below()]) == 1 + MEMBERS_MAX
+    first, last = (cell.member(f"m{at}").member("n0").term.of("null") for at in (0, 29))
+    assert solver.ask(solver.no(first)) == "impossible"
+    assert solver.ask(solver.no(last)) == "possible"

@@ -39,6 +39,10 @@ _SAYS_NOTHING: Final = frozenset(
     }
 )
 
+MEMBERS_MAX: Final = 300
+"""Members of one value that get cells by its schema: models of models have thousands, of which
+conditions read a few. Those beyond are anything."""
+
 ELEMENTS_MAX: Final = 5
 """Elements of a list that a case must have, which get cells of their own."""
 
@@ -67,6 +71,7 @@ class _Reader:
         """
         self._solver, self._root, self._encoder = solver, root, encoder
         self._declared = declared
+        self._members = 0
         self._certain = True  # not within one of several alternatives
         self._exact = True  # nothing was taken for free so far
 
@@ -270,6 +275,9 @@ class _Reader:
     def _member(self, place: Place, name: str) -> tuple[Formula, Place | None]:
         """Whether an object has a member, and the member."""
         if isinstance(place, Cell):
+            self._members += name not in place.members
+            if self._members > MEMBERS_MAX:
+                return self._free(), None
             cell = place.member(name)
             if self._declared and not cell.is_declared:
                 return self._free(), None
