@@ -5,7 +5,9 @@
 The question: does an event cost the same in a small and a huge execution, and how much? Expected,
 from counting calls: some 10 µs an event, and flat memory in a loop. One process, one core; every
 attempt returns at once, with its input as output. Times are CPU time, which
-neighbours disturb less; they depend on the machine, counts do not.
+neighbours disturb less; they depend on the machine, counts do not. Bytecodes are counted of a small
+execution of the same plan: they say what one piece of work costs beside another, whatever else the
+machine does.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -40,6 +43,9 @@ from tests.engine.kernel.driving import (
 FOLDED_EVENTS_MAX = 20_000
 """Of a longer history only so much is kept, to be folded again."""
 
+COUNTED = 100
+"""Turns or items of the executions whose bytecodes are counted."""
+
 
 def peak_mib() -> float:
     """The most memory this process ever had."""
@@ -48,8 +54,8 @@ def peak_mib() -> float:
     )
 
 
-def measure(name: str, plan: Plan, input: Any) -> dict[str, Any]:
-    """One execution from its start to its end."""
+def measure(name: str, plan: Plan, input: Any, small: Any = None) -> dict[str, Any]:
+    """One execution from its start to its end; `small` is the input of one that is counted."""
     state, kept = ExecutionState(), list[bytes]()
     before_mib, events, size = peak_mib(), 0, 0
     began = time.process_time()
@@ -70,6 +76,7 @@ def measure(name: str, plan: Plan, input: Any) -> dict[str, Any]:
         "us_per_event": round(elapsed / events * 1e6, 2),
         "us_per_event_folded": round(folded / len(kept) * 1e6, 2),
         "us_per_event_followed": followed(Tables(plan), [decoded]),
+        **counted(plan, small),
         "bytes_per_event": round(size / events, 1),
         "snapshot_bytes": len(encode_snapshot(state)),
         "peak_mib": round(peak_mib(), 1),
@@ -92,6 +99,7 @@ def three_steps(times: int) -> dict[str, Any]:
         "events": events,
         "us_per_event": round(elapsed / events * 1e6, 2),
         "us_per_event_followed": followed(Tables(plan), [one] * 2_000),
+        **counted(plan, {"x": 1}),
         "us_per_execution": round(elapsed / times * 1e6, 1),
         "bytes_per_event": round(size / events, 1),
         "peak_mib": round(peak_mib(), 1),
@@ -110,7 +118,9 @@ def _need(number: int) -> str:
 
 
 def followed(tables: Tables, histories: list[list[ExecutionEvent]]) -> float:
-    """CPU µs an event to hold histories against their plan, as hosts do before they commit."""
+    """CPU µs an event to hold histories against their plan, one after the other. A host does it
+    between decisions, where it costs about twice as much: neither finds its own in the processor's
+    caches."""
     times = []
     for _ in range(3):
         began = time.process_time()
@@ -120,6 +130,48 @@ def followed(tables: Tables, histories: list[list[ExecutionEvent]]) -> float:
                 conformance.follow((event,))
         times.append(time.process_time() - began)
     return round(min(times) / sum(map(len, histories)) * 1e6, 2)
+
+
+def counted(plan: Plan, input: Any) -> dict[str, float]:
+    """Bytecodes an event: of deciding and encoding it, and of holding it against the plan."""
+    turns = list(drive(plan, ExecutionState(), input))
+    events = sum(map(len, turns))
+
+    def decide() -> None:
+        for turn in drive(plan, ExecutionState(), input):
+            for event in turn:
+                encode_event(event)
+
+    def follow() -> None:
+        conformance = Conformance(tables)
+        for turn in turns:
+            conformance.follow(turn)
+
+    tables = Tables(plan)
+    decided, checked = bytecodes(decide), bytecodes(follow)
+    return {
+        "bytecodes_per_event": round(decided / events, 1),
+        "bytecodes_per_event_followed": round(checked / events, 1),
+        "bytecodes_followed_percent": round(100 * checked / decided, 1),
+    }
+
+
+def bytecodes(work: Callable[[], None]) -> int:
+    """How many the interpreter executes in a call, in all functions."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return count
 
 
 def _encoded(events: list[ExecutionEvent]) -> Iterator[bytes]:
@@ -134,14 +186,25 @@ def main() -> None:
     loop, width = int(1_000_000 * options.scale), int(100_000 * options.scale)
     figures = [
         three_steps(int(20_000 * options.scale)),
-        measure(f"loop of {loop:,} activities", plan_of(ACTIVITY_LOOP), {"times": loop}),
-        measure(f"loop of {loop:,} decisions", plan_of(DECISION_LOOP), {"times": loop}),
-        measure(f"foreach over {width:,}", plan_of(WIDE), {"width": width}),
+        measure(
+            f"loop of {loop:,} activities",
+            plan_of(ACTIVITY_LOOP),
+            {"times": loop},
+            {"times": COUNTED},
+        ),
+        measure(
+            f"loop of {loop:,} decisions",
+            plan_of(DECISION_LOOP),
+            {"times": loop},
+            {"times": COUNTED},
+        ),
+        measure(f"foreach over {width:,}", plan_of(WIDE), {"width": width}, {"width": COUNTED}),
         measure("graph of 1,000 steps", plan_of(graph(1_000)), None),
     ]
     table = Table(title="the kernel alone")
     columns = ("events", "us_per_event", "us_per_event_folded", "us_per_event_followed",
-               "bytes_per_event", "snapshot_bytes", "peak_mib")  # fmt: skip
+               "bytecodes_followed_percent", "bytes_per_event", "snapshot_bytes",
+               "peak_mib")  # fmt: skip
     for title in ("measurement", *columns):
         table.add_column(title, justify="left" if title == "measurement" else "right")
     for each in figures:
