@@ -7,8 +7,8 @@ so each is atomic among the tasks of an event loop; it is not meant for several 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right, insort
-from collections import Counter, defaultdict
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from ..errors import JournalError
 from ..identity import ExecutionKey
 from ..ids import new_id
-from ..status import TERMINAL
 from .admission import (
     check_batches,
     check_bus_position,
@@ -29,8 +28,9 @@ from .admission import (
 from .memory_blobs import MemoryBlobNames
 from .memory_bus import MemoryBus, Subscriptions
 from .memory_definitions import MemoryDefinitions
+from .memory_executions import MemoryExecutions
 from .memory_tasks import MemoryTasks
-from .paging import Cursor, check_limit, check_query
+from .paging import check_limit
 from .protocol import (
     AppendResult,
     BusEvent,
@@ -48,7 +48,6 @@ from .protocol import (
     OwnerRow,
     ShardBatch,
     ShardRow,
-    SnapshotRow,
     StoredExecution,
     TaskPage,
     TaskQuery,
@@ -66,23 +65,6 @@ class _Shard:
     bus_cursor: int = 0
 
 
-@dataclass(slots=True)
-class _Execution:
-    number: int
-    row: ExecutionRow
-    events: list[bytes] = field(default_factory=list)
-    snapshot: SnapshotRow | None = None
-
-    def stored(self) -> StoredExecution:
-        after = 0 if self.snapshot is None else self.snapshot.seq
-        return StoredExecution(
-            row=self.row,
-            snapshot=self.snapshot,
-            events=tuple(self.events[after:]),
-            last_seq=len(self.events),
-        )
-
-
 class MemoryJournal:
     """Keeps the contract of `Journal` for as long as the object lives."""
 
@@ -96,14 +78,12 @@ class MemoryJournal:
         self._shards: defaultdict[str, _Shard] = defaultdict(_Shard)
         for index in range(shard_count):
             self._shards[str(index)] = _Shard()
-        self._executions: dict[ExecutionKey, _Execution] = {}
-        self._newest_last: list[tuple[Cursor, _Execution]] = []
+        self._executions = MemoryExecutions()
         self._message_shards: dict[str, _Shard] = {}
         self._bus = MemoryBus()
         self._subscriptions = Subscriptions()
         self._tasks = MemoryTasks()
         self._blobs = MemoryBlobNames()
-        self._last_number = 0
         self._owners: dict[str, OwnerRow] = {}
         self._definitions = MemoryDefinitions()
         self._closed = False
@@ -157,21 +137,11 @@ class MemoryJournal:
             execution = self._executions.get(key)
             if execution is None:
                 assert append.row is not None  # check_batches
-                self._last_number += 1
-                execution = _Execution(number=self._last_number, row=append.row)
-                self._executions[key] = execution
-                cursor = Cursor(append.row.created_at_ms, execution.number)
-                insort(self._newest_last, (cursor, execution), key=lambda entry: entry[0])
+                execution = self._executions.add(append.row)
                 self._subscriptions.change(None, append.row)
             elif append.row is not None:
                 self._subscriptions.change(execution.row, append.row)
-                execution.row = replace(
-                    append.row,
-                    created_at_ms=execution.row.created_at_ms,
-                    parent=execution.row.parent,
-                    priority=execution.row.priority,
-                    correlation_id=execution.row.correlation_id,
-                )  # fixed when it was created
+                self._executions.change(execution, append.row)
             for body in append.events:
                 execution.events.append(body)
                 shard.events.append(
@@ -254,28 +224,14 @@ class MemoryJournal:
     ) -> Sequence[StoredExecution]:
         """In the order of keys, so that the last one begins the next page."""
         self._check_open()
-        keys = (
-            key
-            for key, execution in self._executions.items()
-            if execution.row.busy > 0
-            and execution.row.shard == shard
-            and (after is None or key > after)
-        )
-        return [self._executions[key].stored() for key in heapq.nsmallest(limit, keys)]
+        return self._executions.busy(shard, after, limit)
 
     async def due(
         self, shard: str, *, until_ms: int, limit: int
     ) -> Sequence[tuple[int, ExecutionKey]]:
         """The earliest first; the same again until their executions are written."""
         self._check_open()
-        waking = (
-            (execution.row.wake_at_ms, key)
-            for key, execution in self._executions.items()
-            if execution.row.shard == shard
-            and execution.row.wake_at_ms is not None
-            and execution.row.wake_at_ms <= until_ms
-        )
-        return heapq.nsmallest(limit, waking)
+        return self._executions.due(shard, until_ms, limit)
 
     async def read(
         self, key: ExecutionKey, *, after_seq: int, limit: int = 1_000
@@ -409,14 +365,7 @@ class MemoryJournal:
     ) -> Deletion:
         """At once; a version that is deleted stays for the histories that need it."""
         self._check_open()
-        unfinished = (
-            key.execution_id
-            for key, execution in self._executions.items()
-            if key.namespace == namespace
-            and execution.row.definition == id
-            and version in (None, execution.row.version)
-            and execution.row.status not in TERMINAL
-        )
+        unfinished = self._executions.unfinished(namespace, id, version)
         return self._definitions.delete(namespace, id, version, unfinished, at_ms=at_ms)
 
     # visibility
@@ -430,29 +379,12 @@ class MemoryJournal:
     async def list_executions(self, query: ExecutionQuery) -> ExecutionPage:
         """The newest first; pages neither repeat nor skip."""
         self._check_open()
-        begin = check_query(query)
-        found = [
-            (cursor, execution.row)
-            for cursor, execution in reversed(self._newest_last)
-            if _matches(query, execution.row)
-        ]
-        rest = [each for each in found if begin is None or each[0] < begin][query.offset :]
-        page = rest[: query.limit]
-        more = len(rest) > query.limit
-        return ExecutionPage(
-            rows=tuple(row for _, row in page),
-            next_cursor=page[-1][0].encode() if more else None,
-            total=len(found) if query.count else None,
-        )
+        return self._executions.page(query)
 
     async def count_executions(self, namespace: str | None = None) -> Mapping[str, int]:
         """By status; one without executions is left out."""
         self._check_open()
-        return Counter(
-            execution.row.status
-            for key, execution in self._executions.items()
-            if namespace is None or key.namespace == namespace
-        )
+        return self._executions.count(namespace)
 
     # retention
 
@@ -460,19 +392,10 @@ class MemoryJournal:
         """So many at most; 0 when none is left that may go."""
         self._check_open()
         untaken = {key for shard in self._shards.values() for key, _ in shard.outgoing.values()}
-        ended = (
-            (execution.row.ended_at_ms, key)
-            for key, execution in self._executions.items()
-            if execution.row.ended_at_ms is not None
-            and execution.row.ended_at_ms < ended_before_ms
-            and key not in untaken
-        )
-        gone = {key for _, key in heapq.nsmallest(limit, ended)}
-        shards = {self._executions.pop(key).row.shard for key in gone}
-        self._newest_last = [each for each in self._newest_last if each[1].row.key not in gone]
-        self._tasks.drop(gone)
-        self._blobs.drop(gone)
-        for name in shards:
+        gone = self._executions.purge(ended_before_ms, limit, untaken)
+        self._tasks.drop(gone.keys())
+        self._blobs.drop(gone.keys())
+        for name in set(gone.values()):
             shard = self._shards[name]
             shard.events = [event for event in shard.events if event.key not in gone]
             if is_dedicated(name) and not (shard.events or shard.outgoing):
@@ -495,21 +418,3 @@ class MemoryJournal:
 
 def _sent(message: Message) -> tuple[int, str]:
     return (message.sent_at_ms, message.id)
-
-
-def _matches(query: ExecutionQuery, row: ExecutionRow) -> bool:
-    return (
-        row.key.namespace == query.namespace
-        and (query.definition is None or row.definition == query.definition)
-        and (query.version is None or row.version == query.version)
-        and (not query.status or row.status in query.status)
-        and (query.created_from_ms is None or row.created_at_ms >= query.created_from_ms)
-        and (query.created_before_ms is None or row.created_at_ms < query.created_before_ms)
-        and all(row.tags.get(name) == value for name, value in query.tags.items())
-        and (query.correlation_id is None or row.correlation_id == query.correlation_id)
-        and (
-            query.q is None
-            or query.q.lower() in row.key.execution_id.lower()
-            or query.q.lower() in row.definition.lower()
-        )
-    )
