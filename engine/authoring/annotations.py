@@ -15,12 +15,17 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 from pydantic import ConfigDict, TypeAdapter
 
+from ..expressions.types import SCHEMA_DEPTH_MAX
 from .python import types
 
 Schema: TypeAlias = dict[str, Any]
 
 LENIENT: Final = "read by the function's validation"
 """The `$comment` of what a parameter takes beside values of its type."""
+
+PARTS_MAX: Final = 5_000
+"""Of a schema whose references are unfolded, which takes 15 ms to read; models that hold one
+another have millions, and nothing is known of them."""
 
 _CONFIG: Final = ConfigDict(arbitrary_types_allowed=True)
 
@@ -161,7 +166,28 @@ def _inner(
         return None
     if "$defs" in whole:
         found = {**found, "$defs": whole["$defs"]}
+    if _unfolded(found, found.get("$defs", {}), SCHEMA_DEPTH_MAX, {}) > PARTS_MAX:
+        return None
     return _leniently(found) if lenient else found
+
+
+def _unfolded(
+    schema: Any, definitions: Mapping[str, Any], depth: int, known: dict[tuple[int, int], int]
+) -> int:
+    """The parts of a schema as those who read it unfold it, each reference anew."""
+    if depth == 0 or not isinstance(schema, Mapping | list):
+        return 1
+    at = (id(schema), depth)
+    if at not in known:
+        parts: list[Any] = [*(schema.values() if isinstance(schema, Mapping) else schema)]
+        if isinstance(schema, Mapping):
+            parts = [each for name, each in schema.items() if name not in ("$defs", "properties")]
+            parts += schema.get("properties", {}).values()
+            reference = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+            parts.append(definitions.get(reference))
+        inner = depth - isinstance(schema, Mapping)
+        known[at] = 1 + sum(_unfolded(each, definitions, inner, known) for each in parts)
+    return known[at]
 
 
 def _leniently(schema: Schema) -> Schema:

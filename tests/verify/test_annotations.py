@@ -174,6 +174,28 @@ def test_nothing_is_known_of_what_cannot_be_read() -> None:
         assert (found.takes, found.gives) == ({}, None), function
 
 
+class Tree(pydantic.BaseModel):
+    """Unfolded twelve levels deep, more than anybody reads."""
+
+    a: Tree | list[Tree] | None
+    b: Tree | dict[str, Tree] | None
+    c: list[Tree | None]
+    d: list[Tree | None]
+    e: Tree | None
+    f: Tree | None
+
+
+class Chain(pydantic.BaseModel):
+    after: Chain | None
+
+
+def test_nothing_is_known_of_what_unfolds_without_end() -> None:
+    def function(tree: Tree, chain: Chain) -> Tree: ...
+
+    found = annotations_of(function)
+    assert (found.takes.keys(), found.gives) == ({"chain"}, None)
+
+
 SHOP = """
 from typing import Annotated, Literal, TypedDict
 from dataclasses import dataclass
