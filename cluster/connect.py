@@ -32,10 +32,12 @@ from heliostat.cluster.record import (
     remove_record,
     write_record,
 )
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import HeliostatError, Unreachable
 from heliostat.engine.identity import DEFAULT_NAMESPACE
 from heliostat.engine.journal.blobs import FileBlobStore
+from heliostat.engine.plan.mapping import MigrationCheck, PlanMapping
 from heliostat.verify.prover import Prover
 
 _CLOSE_DRAIN_MS: Final = 1_000
@@ -130,7 +132,14 @@ def code_path(
 def proving(configuration: Configuration) -> Proving:
     """How definitions are proved when they are registered."""
     prover = Prover(time_max_ms=configuration.verification_ms)
-    return Proving(prover, configuration.verification)
+    return Proving(prover, configuration.verification, migrations=_checked)
+
+
+def _checked(definition: Definition, mapping: PlanMapping) -> MigrationCheck:
+    """What executions can come to; its solver is loaded by who asks."""
+    from heliostat.verify.migration import checked
+
+    return checked(definition, mapping)
 
 
 def known_calendars(configuration: Configuration, record: DeploymentRecord) -> dict[str, Calendar]:

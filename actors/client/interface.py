@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from heliostat.engine.authoring.diagnostics import Diagnostic
     from heliostat.engine.authoring.model import Definition
     from heliostat.engine.authoring.python.decorators import WorkflowFunction
-    from heliostat.engine.plan.mapping import Obstacle
+    from heliostat.engine.plan.mapping import MigrationCheck
 
 _T = TypeVar("_T")
 
@@ -174,15 +174,15 @@ class Connection(Protocol):
         """See `Client.diff`."""
         ...
 
-    async def migration_obstacles(
+    async def migration_check(
         self,
         id: str,
         from_version: str,
         version: str | None = None,
         *,
         namespace: str | None = None,
-    ) -> Sequence[Obstacle]:
-        """See `Client.migration_obstacles`."""
+    ) -> MigrationCheck:
+        """See `Client.migration_check`."""
         ...
 
     async def delete_definition(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, get_args
 
 from heliostat.actors.client.interface import Ways
@@ -12,7 +12,7 @@ from heliostat.engine.journal.protocol import ExecutionPage, ExecutionQuery
 from heliostat.engine.status import TERMINAL, ExecutionStatus
 
 if TYPE_CHECKING:
-    from heliostat.engine.plan.mapping import Obstacle
+    from heliostat.engine.plan.mapping import MigrationCheck
 
 _GOING_ON: Final[tuple[ExecutionStatus, ...]] = tuple(
     status for status in get_args(ExecutionStatus) if status not in TERMINAL
@@ -82,38 +82,38 @@ class MigrationCalls:
                 moved[key.execution_id] = error
         return moved
 
-    def migration_obstacles(
+    def migration_check(
         self,
         definition: str,
         from_version: str,
         version: str | None = None,
         *,
         namespace: str | None = None,
-    ) -> Sequence[Obstacle]:
-        """Where executions of one version could not go on with another; empty: all of them could.
+    ) -> MigrationCheck:
+        """Whether all executions of one version could go on with another, wherever they are.
 
-        A place that no execution ever comes to may be among these: conditions are not looked at.
+        Decided by the markings that executions can reach, within a bound; by the structure of both
+        versions where that is reached first, and then places that no execution ever comes to may
+        be among the obstacles. What operators do, as a retry from another step, is not looked at.
 
         Raises:
             NotFound: there is no such version.
         """
         ways = self._ways
         return ways.finish(
-            ways.blocking.migration_obstacles(
-                definition, from_version, version, namespace=namespace
-            )
+            ways.blocking.migration_check(definition, from_version, version, namespace=namespace)
         )
 
-    async def migration_obstacles_async(
+    async def migration_check_async(
         self,
         definition: str,
         from_version: str,
         version: str | None = None,
         *,
         namespace: str | None = None,
-    ) -> Sequence[Obstacle]:
-        """`migration_obstacles`, without blocking the event loop."""
-        return await self._ways.awaited.migration_obstacles(
+    ) -> MigrationCheck:
+        """`migration_check`, without blocking the event loop."""
+        return await self._ways.awaited.migration_check(
             definition, from_version, version, namespace=namespace
         )
 

@@ -17,6 +17,7 @@ from heliostat.engine.authoring.activities import ActivityInfo
 from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError
+from heliostat.engine.plan.mapping import MigrationCheck, PlanMapping
 
 Verification: TypeAlias = Literal["error", "warn", "off"]
 """What a registration does with what a proof finds: refuse it, tell it, or not prove at all."""
@@ -34,12 +35,24 @@ class Prover(Protocol):
     ) -> tuple[Diagnostic, ...]: ...
 
 
+class MigrationProver(Protocol):
+    """Finds which places in the way of executions they can come to: of the version that a mapping
+    leads from, given its definition.
+
+    Bounded in time, callable from any thread.
+    """
+
+    def __call__(self, definition: Definition, mapping: PlanMapping, /) -> MigrationCheck: ...
+
+
 @dataclass(frozen=True)
 class Proving:
     """Proofs as a deployment has them made where nobody says otherwise."""
 
     prover: Prover
     usual: Verification = "warn"
+    migrations: MigrationProver | None = None
+    """Absent, versions are compared by their structure alone."""
 
     def proved(self, prepared: Prepared, verification: Verification | None = None) -> Prepared:
         """The same with its warnings; as it is, if it has been proved before.

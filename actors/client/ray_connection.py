@@ -83,7 +83,7 @@ from heliostat.engine.journal.protocol import (
     TaskQuery,
 )
 from heliostat.engine.kernel.stimuli import TaskVerb
-from heliostat.engine.plan.mapping import Obstacle, map_plans
+from heliostat.engine.plan.mapping import MigrationCheck
 from heliostat.engine.plan.plan import Plan
 from heliostat.engine.values import Json, Value, refers, to_json
 
@@ -170,19 +170,19 @@ class RayConnection:
         diff = partial(self._parts.diff, before, after, namespace or self.namespace)
         return await self._wait(diff)
 
-    async def migration_obstacles(
+    async def migration_check(
         self,
         id: str,
         from_version: str,
         version: str | None = None,
         *,
         namespace: str | None = None,
-    ) -> Sequence[Obstacle]:
+    ) -> MigrationCheck:
         """See `Connection`."""
         namespace = namespace or self.namespace
-        before, _ = await self.plan(namespace, id, from_version)
-        row = await self.definition_row(id, version, namespace=namespace)
-        return map_plans(before, plan_of(row)).obstacles
+        before = await self.definition_row(id, from_version, namespace=namespace, deleted=True)
+        after = await self.definition_row(id, version, namespace=namespace)
+        return await self._wait(partial(self._parts.migration_check, before, after))
 
     async def delete_definition(
         self, id: str, version: str | None = None, *, namespace: str | None = None

@@ -40,7 +40,9 @@ from heliostat.actors.host.questions import (
 )
 from heliostat.engine.authoring.changes import Described, Differences, differences
 from heliostat.engine.authoring.diagnostics import Diagnostic
+from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
+from heliostat.engine.authoring.versions import plan_of
 from heliostat.engine.calendars import Calendar
 from heliostat.engine.errors import HeliostatError, InputError
 from heliostat.engine.identity import ExecutionKey
@@ -50,6 +52,7 @@ from heliostat.engine.journal.protocol import (
     DefinitionRow,
     Deletion,
 )
+from heliostat.engine.plan.mapping import MigrationCheck, map_plans
 
 
 @dataclass
@@ -109,6 +112,15 @@ class RayParts:
     def diff(self, before: Comparable, after: Comparable, namespace: str) -> Differences:
         """What changed between two versions, registered or not."""
         return differences(*(self._described(each, namespace) for each in (before, after)))
+
+    def migration_check(self, before: DefinitionRow, after: DefinitionRow) -> MigrationCheck:
+        """Whether executions of one version could go on with another."""
+        mapping = map_plans(plan_of(before), plan_of(after))
+        prover = None if self.proving is None else self.proving.migrations
+        if prover is None:
+            return MigrationCheck(obstacles=mapping.obstacles, decided_by="structure")
+        definition = Definition.model_validate_json(before.body)
+        return prover(definition, mapping)
 
     def _described(self, what: Comparable, namespace: str) -> Described:
         name = name_of(what)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +17,7 @@ from heliostat.engine.errors import HeliostatError, InputError
 if TYPE_CHECKING:
     from heliostat.actors.client import Client
     from heliostat.api.cli.reach import Reach
+    from heliostat.engine.plan.mapping import MigrationCheck
 
 __all__ = ["workflow"]
 
@@ -64,7 +65,7 @@ def migrate(
     with reach.client() as client:
         if check:
             found = _check(client, definition or "", from_version, version, output)
-            context.exit(1 if found else 0)
+            context.exit(1 if found.obstacles else 0)
         if definition is not None:
             moved = client.migrate(
                 definition, version, from_version=from_version, reason=reason, dry_run=dry_run
@@ -90,15 +91,29 @@ def _check(
     from_version: str | None,
     version: str | None,
     output: Output,
-) -> Sequence[Any]:
+) -> MigrationCheck:
     if from_version is None:
         raise InputError("--check compares two versions: say `--from VERSION`")
-    found = client.migration_obstacles(definition, from_version, version)
-    output.result(
-        {"maps": not found, "obstacles": msgspec.to_builtins(found)},
-        lambda: "\n".join(map(str, found)) or "every execution could be moved",
-    )
+    found = client.migration_check(definition, from_version, version)
+    told = {"maps": not found.obstacles, **msgspec.to_builtins(found)}
+    output.result(told, lambda: "\n".join(_lines(found)))
     return found
+
+
+def _lines(found: MigrationCheck) -> Iterator[str]:
+    yield from map(str, found.obstacles)
+    if not found.obstacles:
+        yield "every execution could be moved"
+    if found.paused:
+        places = ", ".join(dict.fromkeys(each.place for each in found.paused))
+        yield f"but one that is paused right before {places}: resume it first"
+    if found.decided_by == "markings":
+        yield "decided by the markings that executions can reach"
+    elif found.bound is not None:
+        yield (
+            f"decided by structure, for a bound was reached ({found.bound}): some of these places "
+            "executions may never come to"
+        )
 
 
 def _tell(moved: Mapping[str, str | HeliostatError], dry_run: bool, output: Output) -> None:

@@ -18,7 +18,7 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError, InputError, NotFound
 from heliostat.engine.journal.protocol import DefinitionPage, DefinitionQuery, DefinitionRow
-from heliostat.engine.plan.mapping import Obstacle
+from heliostat.engine.plan.mapping import MigrationCheck
 
 from . import reading
 from .asking import PAGE, Asking, Page, page_number
@@ -209,14 +209,14 @@ class DefinitionRequests(Asking):
         _, content = await self._described(name.namespace or namespace, name.id, name.version)
         return Described(definition=Definition.model_validate(content))
 
-    async def migration_obstacles(
+    async def migration_check(
         self,
         id: str,
         from_version: str,
         version: str | None = None,
         *,
         namespace: str | None = None,
-    ) -> Sequence[Obstacle]:
+    ) -> MigrationCheck:
         """See `Connection`."""
         body = await self._waited(
             self._get(
@@ -226,7 +226,7 @@ class DefinitionRequests(Asking):
                 {"from": from_version, "to": version},
             )
         )
-        return msgspec.convert(body["obstacles"], tuple[Obstacle, ...])
+        return msgspec.convert(body, MigrationCheck)
 
     async def delete_definition(
         self, id: str, version: str | None = None, *, namespace: str | None = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import Struct
 
@@ -26,6 +27,20 @@ class Obstacle(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.place} {self.reason}"
+
+
+class MigrationCheck(Struct, frozen=True, kw_only=True):
+    """Whether all executions of a version could go on with another, whatever they do."""
+
+    obstacles: tuple[Obstacle, ...]
+    """Where one could not be moved; empty: all could, unless they are paused."""
+    paused: tuple[Obstacle, ...] = ()
+    """Where only one could not be moved that was paused right there."""
+    decided_by: Literal["markings", "structure"]
+    """`markings`: what executions can have was gone through. `structure`: each place was compared,
+    also those that none may ever come to."""
+    bound: str | None = None
+    """Why it is not the markings that decide: the bound that was reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -385,9 +385,11 @@ class Behaviour:
         refused = client.migrate(id)
         assert set(refused) == {handle.id for handle in handles}
         assert all(isinstance(each, Unmapped) for each in refused.values())
-        assert client.migration_obstacles(id, "1", "2") == ()
-        (obstacle,) = client.migration_obstacles(id, "1")
-        assert str(obstacle) == "step `hear` is not in version 3"
+        assert client.migration_check(id, "1", "2").obstacles == ()
+        check = client.migration_check(id, "1")
+        (obstacle,) = check.obstacles
+        assert str(obstacle).startswith("step `hear` is not in version 3")
+        assert check.decided_by == "markings"
         handles[0].signal("go")
         assert handles[0].result(BOUND_S) == 2
         (moved,) = [

@@ -7,9 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from heliostat.actors.host.api import Accepted
 from heliostat.actors.host.clock import SystemClock
 from heliostat.engine.journal.postgres import open_postgres
-from tests.host.support import CHAIN, HOLD, World, events_of, info_of, put, start
+from heliostat.engine.journal.protocol import ExecutionQuery
+from tests.host.support import (
+    CHAIN,
+    HOLD,
+    World,
+    ask,
+    events_of,
+    info_of,
+    put,
+    put_rows,
+    rows_of,
+    start,
+    status,
+)
+from tests.host.test_migration import FIRST, SECOND, migrate
 from tests.host.test_sqlite import until
 from tests.postgres_proxy import Loss, PostgresProxy
 from tests.postgres_server import PostgresServer, postgres_server
@@ -47,6 +62,48 @@ async def test_turns_of_an_unknown_outcome_are_stored_once(
             ]
         assert await journal.count_executions() == {"Completed": len(names)}
         assert info_of(host).faults == ()
+        await world.close()
+        await journal.close()
+
+
+async def test_executions_are_moved_once_though_a_commit_is_in_doubt_and_their_host_dies(
+    postgres: PostgresServer, database: str
+) -> None:
+    names = [f"x{n}" for n in range(6)]
+    with PostgresProxy(postgres) as proxy:
+        journal = open_postgres(proxy.url_of(database))
+        world = World(journal=journal, clock=SystemClock(), script=lambda _: HOLD)
+        host = world.host("h0")
+        first, second = rows_of(FIRST, SECOND)
+        await put_rows(host, first)
+        await start(host, "flow", names)
+        await until(lambda: len(world.runners.running) == len(names))
+        await put_rows(host, second)
+        for loss, name in zip(("answer", "question", None), names[:3], strict=True):
+            if loss is not None:
+                proxy.lose(loss, b"COMMIT")
+            assert isinstance(await ask(host, "migrate", migrate(name)), Accepted)
+        assert proxy.losses >= 2
+        world.kill(host)
+        after = world.host("h0")
+        await until(lambda: info_of(after).state == "running")
+        assert [(await status(after, name)).version for name in names] == ["2"] * 3 + ["1"] * 3
+        for name in names[3:]:
+            assert isinstance(await ask(after, "migrate", migrate(name)), Accepted)
+        assert await ask(after, "migrate", migrate(names[0])) == await ask(
+            after, "migrate", migrate(names[0])
+        )
+        world.runners.script = lambda each: each.input["n"] + 1
+        for key, at in list(world.runners.running):
+            world.runners.finish(key, at, 5)
+        await until(lambda: info_of(after).ended == len(names))
+        for name in names:
+            events = await events_of(journal, name)
+            assert events.count("execution.migrated") == 1
+            assert events[-1] == "execution.completed"
+        query = ExecutionQuery(namespace="default", definition="flow", version="2")
+        assert len((await journal.list_executions(query)).rows) == len(names)
+        assert {step for _, step, _ in world.runners.ran} == {"a", "c"}
         await world.close()
         await journal.close()
 

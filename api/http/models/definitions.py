@@ -207,3 +207,12 @@ class Migration(Answer):
     to: str
     maps: Annotated[bool, Field(description="All of them could, whatever they do.")]
     obstacles: Annotated[list[Obstacle], Field(description="Where one could not be.")]
+    paused: Annotated[
+        list[Obstacle],
+        Field(description="Where only one could not be that was paused right there."),
+    ]
+    decided_by: Annotated[
+        Literal["markings", "structure"],
+        Field(description="What executions can have was gone through, or each place was compared."),
+    ]
+    bound: Annotated[str | None, Field(description="What kept it from being the markings.")]

@@ -422,6 +422,9 @@ async def diff_definition(ask: Ask[TwoVersions, Any]) -> Response:
         "to": "3",
         "maps": False,
         "obstacles": [{"place": "step `pack`", "reason": "is not in version 3"}],
+        "paused": [],
+        "decided_by": "structure",
+        "bound": "more than 2000 ms",
     },
     errors=(404,),
     ids=_ID,
@@ -429,18 +432,20 @@ async def diff_definition(ask: Ask[TwoVersions, Any]) -> Response:
 async def check_migration(ask: Ask[Move, Any]) -> Response:
     """Whether executions of one version could go on with another.
 
-    `obstacles` are the places where one could not, among them perhaps some that none ever comes to.
+    `obstacles` are the places where one could not. `decided_by` says how they were found: by the
+    `markings` that executions can reach, or, where a bound was reached first, by the `structure` of
+    the versions; then some may be among them that none ever comes to.
     """
     id, query = ask.path("id"), ask.query
     target = await ask.connection.definition(id, query.to, namespace=ask.namespace)
-    found = await ask.connection.migration_obstacles(
+    found = await ask.connection.migration_check(
         id, query.from_, target.version, namespace=ask.namespace
     )
     return json_response(
         {
             "from": query.from_,
             "to": target.version,
-            "maps": not found,
-            "obstacles": msgspec.to_builtins(found),
+            "maps": not found.obstacles,
+            **msgspec.to_builtins(found),
         }
     )
