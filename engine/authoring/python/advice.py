@@ -69,6 +69,8 @@ METHODS: Final[Mapping[str, str]] = {
     "update": "{owner} = {{**{owner}, **{given}}}",
     "setdefault": "{owner} = {{key: value, **{owner}}}",
     "format": "an f-string",
+    "model_copy": "a new one, with each member: Order(id={owner}.id, …)",
+    "model_dump": "a model is data already: {owner}",
 }
 """Of methods of lists, dicts and texts that are not compiled."""
 

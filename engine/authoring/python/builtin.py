@@ -52,6 +52,15 @@ _INSTEAD: Final = {
 }
 
 
+_COMPUTING: Final = frozenset(
+    {
+        "abs_strict", "all_strict", "any_strict", "int_strict", "max_strict", "min_strict",
+        "round_strict", "sorted_strict", "sum_strict", "truthy",
+    }
+)  # fmt: skip
+"""Those that would take the text of what is a text only here."""
+
+
 class Builtins(Expressions):
     """Compiles calls of what is Python's own, or only data."""
 
@@ -92,6 +101,9 @@ class Builtins(Expressions):
         found = self.values([self._eager(each) for each in nodes])
         if name == "str_strict":
             self._shown(nodes[0], found[0].type)
+        if name in _COMPUTING:
+            kinds = [each.type for each in found]
+            self.computable(node, *kinds, *map(types.element_of, kinds))
         if name in ("sorted_strict", "list_strict", "reversed_strict"):
             element = types.element_of(found[0].type)
             kind = types.list_of(element)
@@ -143,9 +155,21 @@ class Builtins(Expressions):
             cure = METHODS[name].format(owner=owner, given=given)
         elif name in OF_CALLS and isinstance(function.value, ast.Call):
             cure = f"{owner} is the result itself"
+        elif name == "result":
+            cure = f"what a call gives is the result: {owner}"
+        elif self._is_marked(function):
+            cure = "a step is a plain function: write it outside of the class"
         else:
             cure = "call a step with the value, or a function marked with @hs.block"
         return self.refuse("HS410", node, f"the method `{name}` is not compiled", cure)
+
+    def _is_marked(self, function: ast.Attribute) -> bool:
+        """Whether it is a step of a class that is made here."""
+        made = function.value.func if isinstance(function.value, ast.Call) else function.value
+        kind = self.resolve(made)
+        return isinstance(kind, type) and hasattr(
+            getattr(kind, function.attr, None), "__heliostat__"
+        )
 
     def _made(self, node: ast.Call, model: type) -> Expr:
         """A model's members as an object; nothing is validated."""

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
+from . import types
 from .frame import Expr, Frame
 from .graph import Way
 from .intrinsics import INTRINSICS
@@ -34,6 +38,24 @@ class Evaluating(Frame):
                 ]
             found.append(self.value(node))
         return found
+
+    def truth(self, found: Expr, node: ast.expr) -> str:
+        """A value as a condition."""
+        if datetime not in types.options(found.type):  # every instant is true
+            self.computable(node, found.type)
+        return found.truth
+
+    def computable(self, node: ast.AST, *kinds: Any) -> None:
+        """Refuse to compute with what is a text here: "1.5" * 2 would be "1.51.5"."""
+        kind = next((each for each in map(types.written, kinds) if each is not None), None)
+        if kind is not None:
+            money = "; money may be a number of cents"
+            raise self.refuse(
+                "HS403",
+                node,
+                f"a {kind.__name__} is a text here, and cannot be computed with",
+                f"do it in a step{money if kind is Decimal else ''}",
+            )
 
     def kept(self, found: Expr, node: ast.expr) -> Expr:
         """A value that is evaluated now and not later: where it may raise, by a decision."""

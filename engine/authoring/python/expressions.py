@@ -63,9 +63,9 @@ class Expressions(Operators):
             text = f"({f' {word} '.join(each.text for each in found)})"
             return Expr(text, bool, safe=safe, boolean=True)
         text = found[-1].text
-        for each in reversed(found[:-1]):
+        for each, part in zip(reversed(found[:-1]), reversed(node.values[:-1]), strict=True):
             yes, no = (text, each.text) if word == "and" else (each.text, text)
-            text = f"({yes} if {each.truth} else {no})"
+            text = f"({yes} if {self.truth(each, part)} else {no})"
         kinds = {each.type for each in found}
         return Expr(text, kinds.pop() if len(kinds) == 1 else Any, safe=safe)
 
@@ -89,7 +89,7 @@ class Expressions(Operators):
             return self._routed_ifexp(node)
         test = self.value(node.test)
         yes, no = self.value(node.body), self.value(node.orelse)
-        text = f"({yes.text} if {test.truth} else {no.text})"
+        text = f"({yes.text} if {self.truth(test, node.test)} else {no.text})"
         kind = yes.type if yes.type is no.type else Any
         safe = test.safe and yes.safe and no.safe
         return Expr(text, kind, safe=safe, boolean=yes.boolean and no.boolean)
@@ -98,7 +98,10 @@ class Expressions(Operators):
         result = self.variable("value")
         test = self.value(node.test)
         chosen = self.decide(
-            slug("if", node.test), node.test, ways=self.ways(test.truth), raises=not test.safe
+            slug("if", node.test),
+            node.test,
+            ways=self.ways(self.truth(test, node.test)),
+            raises=not test.safe,
         )
         if not self.scope.reachable:
             return Expr("null", safe=True)

@@ -40,7 +40,7 @@ class Loops(Errors):
             step = self.decide(
                 slug("while", node.test),
                 node.test,
-                ways=self.ways(test.truth),
+                ways=self.ways(self.truth(test, node.test)),
                 raises=not test.safe,
             )
             head = self.scope.steps[count]
@@ -148,7 +148,10 @@ class Loops(Errors):
         for test in first.ifs:
             found = self.value(test)
             step = self.decide(
-                slug("if", test), test, ways=self.ways(found.truth), raises=not found.safe
+                slug("if", test),
+                test,
+                ways=self.ways(self.truth(found, test)),
+                raises=not found.safe,
             )
             self.scope.pending = [step.ways[0]]
             skipped.append(step.ways[1])

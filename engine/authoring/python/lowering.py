@@ -377,7 +377,10 @@ class Lowering(Loops):
             self.statements(node.body if test.value else node.orelse)
             return
         step = self.decide(
-            slug("if", node.test), node.test, ways=self.ways(test.truth), raises=not test.safe
+            slug("if", node.test),
+            node.test,
+            ways=self.ways(self.truth(test, node.test)),
+            raises=not test.safe,
         )
         yes, no = step.ways
         before = self.bound

@@ -70,9 +70,12 @@ class Offered(Calls):
         if isinstance(node, ast.Call) and self.resolve(node.func) is timedelta:
             return self._timedelta(node)
         found = self.value(node)
-        if found.type in (int, float):
+        if found.type in (int, float) or isinstance(node, ast.BinOp | ast.UnaryOp):
             raise self.refuse(
-                "HS412", node, "a bare number has no unit", f"timedelta(seconds={found.text})"
+                "HS412",
+                node,
+                "a bare number has no unit",
+                f"timedelta(seconds={ast.unparse(node)})",
             )
         return found.data
 
@@ -142,7 +145,7 @@ class Offered(Calls):
                 raise self.refuse(
                     "HS416", given["where"], "`where` calls nothing", "call it before the wait"
                 )
-            written["where"] = self.value(given["where"]).truth
+            written["where"] = self.truth(self.value(given["where"]), given["where"])
         return written
 
     def _hs_human(self, node: ast.Call, hint: str | None) -> Expr:

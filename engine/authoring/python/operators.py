@@ -43,10 +43,7 @@ class Operators(Reading):
         self, node: ast.AST, operate: str, left: Expr, right: Expr, assigning: str | None = None
     ) -> Expr:
         """The result of an arithmetic operator, or of its assigning form."""
-        if datetime in (left.type, right.type):
-            raise self.refuse(
-                "HS403", node, "arithmetic with times is not compiled", "do it in a step"
-            )
+        self.computable(node, left.type, right.type)
         if operate == "mod_strict" and left.type is str:
             raise self.refuse("HS403", node, "`%` of a text is not compiled", "an f-string")
         numbers = types.is_number(left.type) and types.is_number(right.type)
@@ -70,10 +67,12 @@ class Operators(Reading):
     def _unaryop(self, node: ast.UnaryOp) -> Expr:
         if isinstance(node.op, ast.Not):
             inner = self.value(node.operand)
-            return Expr(f"(not {inner.truth})", bool, safe=inner.safe, boolean=True)
+            text = f"(not {self.truth(inner, node.operand)})"
+            return Expr(text, bool, safe=inner.safe, boolean=True)
         if isinstance(node.op, ast.Invert):
             raise self.refuse("HS403", node, "bit operators are not compiled", "do it in a step")
         inner = self.value(node.operand)
+        self.computable(node, inner.type)
         number = inner.constant and type(inner.value) in (int, float)
         if number and isinstance(node.op, ast.USub):
             return constant(-inner.value)
@@ -113,6 +112,12 @@ class Operators(Reading):
                 )
             sign = "==" if isinstance(op, ast.Is) else "!="
             return Expr(f"({left.text} {sign} {right.text})", bool, safe=safe, boolean=True)
+        nothing = any(each.constant and each.value is None for each in (left, right))
+        times = [datetime in types.options(kind) for kind in kinds]
+        if not nothing and any(times) and not isinstance(op, ast.In | ast.NotIn):
+            return self._of_instants(op, left, right, node)
+        if not nothing:
+            self.computable(node, *kinds, *map(types.element_of, kinds))
         if isinstance(op, ast.Eq | ast.NotEq):
             if any(map(types.is_apart, kinds)) and any(kind in _PLAIN_EQUAL for kind in kinds):
                 shown = f"{types.name_of(left.type)} and {types.name_of(right.type)}"
@@ -121,9 +126,6 @@ class Operators(Reading):
             alike = left.type in _PLAIN_EQUAL and left.type is right.type
             texts = (left.constant and type(left.value) is str) or (
                 right.constant and type(right.value) is str
-            )
-            nothing = (left.constant and left.value is None) or (
-                right.constant and right.value is None
             )
             if alike or texts or nothing or "$.event." in both:
                 sign = "==" if isinstance(op, ast.Eq) else "!="
@@ -147,3 +149,20 @@ class Operators(Reading):
                 "compare values of one type",
             )
         return Expr(f"{strictly}({both})", bool, boolean=True)
+
+    def _of_instants(self, op: ast.cmpop, left: Expr, right: Expr, node: ast.Compare) -> Expr:
+        """Two instants: their texts may say the same one in several ways."""
+        equal = isinstance(op, ast.Eq | ast.NotEq)
+        kinds = (left.type, right.type)
+        if not all(
+            kind is datetime or (not equal and datetime in types.options(kind)) for kind in kinds
+        ):
+            raise self.refuse(
+                "HS412",
+                node,
+                f"this compares {types.name_of(left.type)} with {types.name_of(right.type)}",
+                "compare two times: hs.now(), and what a step returns as datetime",
+            )
+        sign = {ast.Eq: "==", ast.NotEq: "!="}.get(type(op)) or ORDER[type(op)][0]
+        text = f"(instant({left.text}) {sign} instant({right.text}))"
+        return Expr(text, bool, boolean=True)

@@ -71,6 +71,9 @@ class Reading(Evaluating):
         if hasattr(value, "__heliostat__"):
             message = f"`{shown}` is a {value.__heliostat__}, and no value"
             raise self.refuse("HS410", node, message, f"call it: {shown}(…)")
+        if shown == "os.environ":
+            cure = "read it in a step: it may be another one when the workflow runs"
+            raise self.refuse("HS408", node, f"`{shown}` reaches outside of the workflow", cure)
         raise self.refuse(
             "HS404",
             node,

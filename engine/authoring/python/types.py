@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import (
     Annotated,
@@ -181,6 +183,14 @@ def value_of(enum: Any) -> Any:
     """The type of an enum's values."""
     kinds = {type(member.value) for member in plain(enum)}
     return kinds.pop() if len(kinds) == 1 else Any
+
+
+def written(annotation: Any) -> type | None:
+    """The type whose values are texts here and no texts in Python, if it has such: computing with
+    them would compute with the texts."""
+    return next(
+        (each for each in options(annotation) if each in (Decimal, timedelta, datetime)), None
+    )
 
 
 def is_number(annotation: Any) -> bool:

@@ -229,6 +229,19 @@ class TestDefinition:
         assert key == again
         assert len(key) == 36
 
+    def test_instants_are_compared_as_instants(self, load: Load) -> None:
+        """Their texts would not do: `…00.001Z` stands before `…00Z`."""
+        workflow = load(
+            """
+            @hs.workflow
+            def compares(n: int):
+                begun = hs.now()
+                fetch("a")
+                return [begun < hs.now(), begun == begun, hs.now() <= begun]
+            """
+        )["compares"]
+        assert workflow.simulate(1).output == [True, True, False]
+
     def test_what_is_published_signalled_run_and_requested(self, load: Load) -> None:
         space = load("""
             @hs.workflow

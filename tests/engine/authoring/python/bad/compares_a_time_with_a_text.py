@@ -1,0 +1,17 @@
+from pydantic import BaseModel
+
+import heliostat as hs
+
+
+class Order(BaseModel):
+    id: str
+    total: float
+
+
+@hs.step
+def charge(order: Order) -> str: ...
+
+
+@hs.workflow
+def checkout(order: Order) -> bool:
+    return hs.now() < order.id
