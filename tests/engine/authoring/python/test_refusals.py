@@ -56,7 +56,11 @@ REFUSED = {
     "misplaced": ("y = hs.after('5s')", "HS416", "stands in hs.wait only"),
     "no such function": ("hs.sleeep('5s')", "HS404", "did you mean `sleep`?"),
     "id": ("fetch.using(id='a b')(x)", "HS416", "no name"),
-    "times": ("y = hs.now() - hs.now()", "HS403", "arithmetic with times"),
+    "times": (
+        "y = hs.now() - hs.now()",
+        "HS403",
+        "a datetime is a text here, and cannot be computed with",
+    ),
     "no url": ("hs.http('GET')", "HS411", "needs `url`"),
     "await": ("y = [await x]", "HS401", "async function"),
 }
