@@ -20,6 +20,7 @@ from heliostat.actors.client.registration import prepare
 from heliostat.api.client.connecting import connect
 from heliostat.api.http.app import create_app
 from heliostat.api.http.door import way_of
+from heliostat.verify.migration import checked
 from heliostat.verify.prover import Prover
 from tests.client.inprocess import deployment
 from tests.http.conftest import DEFINITIONS, STEPS
@@ -64,7 +65,8 @@ def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("served")
     (home / "http_steps.py").write_text(STEPS)
-    proving = Proving(Prover(time_max_ms=60_000))  # how busy a machine is changes no answer
+    prover = Prover(time_max_ms=60_000)  # how busy a machine is changes no answer
+    proving = Proving(prover, migrations=checked)
     with deployment(home / "blobs", proving=proving) as client:
         prepared = [prepare(text, code_path=[home]) for text in DEFINITIONS.values()]
         client.register_many(prepared)
