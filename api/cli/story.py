@@ -331,7 +331,7 @@ def _activation(opened: Told) -> str:
         return f"{told} (skipped)"
     notes = [
         _fault(opened),
-        f"{opened['width']} items" if "width" in opened else None,
+        f"{opened['width']} item{'s' * (opened['width'] != 1)}" if "width" in opened else None,
         _until("due", opened.get("due_at_ms")),
         _until("deadline", opened.get("deadline_at_ms")),
         f"asks {_people(opened['task'])}" if opened.get("task") else None,

@@ -148,6 +148,11 @@ class TestWords:
             "       stdout | hello"
         )
 
+    def test_one_item_is_one(self) -> None:
+        opened = (Activation(scope=1, step=1, visit=1, width=1, first_scope=2),)
+        event = StepCompleted(at_ms=0, at=AT, output=None, activated=opened)
+        assert told(event).endswith("opens ship [1 item]")
+
     def test_a_failure_has_its_traceback_below(self) -> None:
         event = AttemptFailed(at_ms=0, at=AT, failure=FAILURE, retry_at_ms=1_000)
         assert told(event) == (

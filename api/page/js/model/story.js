@@ -69,7 +69,7 @@ const STORIES = {
 function opened(event) {
   const all = event.activated;
   if (!all?.length) return "";
-  const named = all.slice(0, 4).map((each) => each.step + (each.skipped ? " (skipped)" : each.width ? ` [${count(each.width)} items]` : ""));
+  const named = all.slice(0, 4).map((each) => each.step + (each.skipped ? " (skipped)" : each.width ? ` [${count(each.width)} item${each.width === 1 ? "" : "s"}]` : ""));
   return `; opens ${named.join(", ")}${all.length > 4 ? ` and ${count(all.length - 4)} more` : ""}`;
 }
 
