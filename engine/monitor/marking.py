@@ -74,7 +74,8 @@ class Waiting:
 class Scope:
     """One opened scope instance."""
 
-    # Most scopes have none of these; a class without slots opens them for nothing.
+    # Most scopes have none of these; a class without slots opens them for nothing. To set one in
+    # every scope costs 190 bytes an item: with it their attributes no longer share their keys.
     index: int | None = None
     group: Group | None = None
     """Of an item or a branch: what it belongs to."""
@@ -100,7 +101,6 @@ class Scope:
     ) -> None:
         self.number, self.parent = number, parent
         self.plan_scope = plan_scope  # None: of an item
-        self.inner = None  # read at each end of an item
         self.open: dict[Key, int] = {}
         self.visits: dict[int, int] = {}  # step -> visits so far
 
