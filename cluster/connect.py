@@ -165,8 +165,14 @@ def _start(
         record = msgspec.structs.replace(
             record, ray=ray, node_resource=parts.pinned_by(record, ours=ray.owned)
         )
-        write_record(configuration.data_dir, record)
         settings = settings_of(configuration, record)
+        if not ray.owned:
+            parts.refuse_copy(settings)
+    except BaseException:
+        release()
+        raise
+    try:
+        write_record(configuration.data_dir, record)
         want_hosts(configuration.data_dir, settings.hosts)
         parts.ensure(settings)
         parts.await_hosts(settings, timeout_ms=configuration.up_timeout_ms)

@@ -91,8 +91,8 @@ def up(
     Raises:
         Unreachable: Ray, the hosts or the door did not come up within the bound; what was started
             is ended.
-        Conflict: a process runs an embedded deployment in the same directory, or another program
-            listens where the door should be.
+        Conflict: a process runs an embedded deployment in the same directory, another program
+            listens where the door should be, or somebody else's Ray runs a copy of the directory.
         JournalLocked: another process brings it up or down at this moment.
     """
     begun = time.monotonic()
@@ -336,13 +336,15 @@ def _start_beside(
                 ray=ray,
                 node_resource=parts.pinned_by(record, ours=ray.owned),
             )
+            settings = settings_of(configuration, record)
+            if not ray.owned:
+                parts.refuse_copy(settings)
             write_record(data_dir, record)
             note(
                 "starting hosts and runners …"
                 if door is None
                 else "starting hosts, runners, door …"
             )
-            settings = settings_of(configuration, record)
             want_hosts(data_dir, settings.hosts)
             opening = None if door is None else beside.submit(door.start, configuration, record)
             parts.ensure(settings)

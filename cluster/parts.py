@@ -13,7 +13,7 @@ from heliostat.actors.client.hosts import Hosts
 from heliostat.actors.host.questions import DrainRequest, HostInfo
 from heliostat.actors.settings import Settings
 from heliostat.cluster.record import DeploymentRecord
-from heliostat.engine.errors import Unreachable
+from heliostat.engine.errors import Conflict, Unreachable
 
 _LOOK_S: Final = 0.05
 _ANSWER_S: Final = 5.0
@@ -25,6 +25,26 @@ STOP_MS: Final = 10_000
 _TROUBLE_S: Final = 15.0
 """A host that cannot open its journal for this long will not by itself: the lock of a host that was
 just killed, or a commit it left behind, take far less."""
+
+
+def refuse_copy(settings: Settings) -> None:
+    """Raise `Conflict` where the hosts of this deployment run for another data directory.
+
+    A copied directory, or another one on the same shared journal, has the deployment's id and so
+    the names of its actors: it would pass for the one that runs, and its `down` would end that.
+    """
+    from heliostat.actors import remote
+
+    if remote.find_host(settings, 0) is None:
+        return
+    with calling(settings, timeout_ms=int(_ANSWER_S * 1_000)) as hosts:
+        info = hosts.call(settings.host_name(0), "info", None, HostInfo, answer_s=_ANSWER_S)
+    if info.data_dir != settings.data_dir:
+        raise Conflict(
+            f"deployment {settings.deployment} runs in this Ray for the data directory "
+            f"{info.data_dir!r}, and {settings.data_dir!r} has the same journal or a copy of it: "
+            f"end that one with `heliostat down` there, or bring this one up without --ray-address"
+        )
 
 
 def ensure(settings: Settings) -> None:

@@ -17,6 +17,7 @@ class Named(Protocol):
     name: str
     node: str
     ray_node: str
+    data_dir: str
     incarnation: str
     figures: Figures
     clock: Clock
@@ -70,6 +71,7 @@ def described(
         pid=os.getpid(),
         node=host.node,
         ray_node=host.ray_node,
+        data_dir=host.data_dir,
         state=state,
         trouble=trouble,
         moved_ms_ago=now_ms - (works.loop.moved_at_ms if works else began_at_ms),

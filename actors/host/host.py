@@ -63,6 +63,7 @@ class ExecutionHost(HostCalls):
         super().__init__(name=name, bounds=bounds or HostBounds(), clock=clock or SystemClock())
         self.node = node
         self.ray_node = ""  # Ray's id of its node, where it is on Ray
+        self.data_dir = ""  # where it has one
         self.incarnation = new_id()
         self.figures = Figures(self.bounds)
         self._call_peer = call_peer

@@ -50,6 +50,7 @@ class HostProcess(ExecutionHost):
         )
         self._settings, self._index = settings, index
         self.ray_node = ray.get_runtime_context().get_node_id()
+        self.data_dir = settings.data_dir
         calm_collector()
         share_the_lock()
         take_cpu_first()

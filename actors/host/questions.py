@@ -275,6 +275,8 @@ class HostInfo(Struct, frozen=True, kw_only=True):
     uptime_ms: int
     ray_node: str = ""
     """Ray's id of the node it is on."""
+    data_dir: str = ""
+    """The data directory that it works for; empty where it has none."""
     shards: tuple[ShardInfo, ...] = ()
     resident: int = 0
     idle: int = 0

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,21 +24,14 @@ import pytest
 from heliostat.actors import remote
 from heliostat.actors.client.client import Client
 from heliostat.cluster.config import load_configuration
-from heliostat.cluster.connect import attach
+from heliostat.cluster.connect import attach, connect
 from heliostat.cluster.deployment import settings_of
-from heliostat.engine.errors import Unreachable
+from heliostat.engine.errors import Conflict, Unreachable
 from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place, Shared
 
 pytestmark = pytest.mark.long
 
 SHOUT = WORKFLOWS / "shout.yaml"
-STEPS = Path(__file__).with_name("faulty_steps.py")
-WHO = """
-id: who
-version: "1"
-steps:
-  - {id: a, type: activity, activity: "faulty_steps:who"}
-"""
 COUNT = 20
 WORD = "w" * 40_000
 """Long enough for a few executions to need new pages of the journal."""
@@ -187,16 +179,12 @@ class TestUp:
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("ray"))
         assert place.here("status").code == 4  # the copy does not pass for the one that runs
         assert place.here("down").code == 0
-        assert deployment.here("status").code == 0
+        before = deployment.here("status", "--format", "json").json["processes"]
         ran = place.cli(*up)
-        assert ran.code == 0, ran.err
-        shutil.copy(STEPS, place.home)
-        (place.home / "who.yaml").write_text(WHO)
-        pids = {}
-        for each in (deployment, place):
-            ran = each.cli("run", str(place.home / "who.yaml"))
-            assert ran.code == 0, ran.err
-            status = each.cli("status", "--format", "json").json
-            assert ran.json in [process["pid"] for process in status["processes"]]
-            pids[each] = {process["pid"] for process in status["processes"]}
-        assert not pids[deployment] & pids[place]  # they share no process
+        assert (ran.code, ran.out) == (2, "")
+        assert f"in this Ray for the data directory '{source}'" in ran.err
+        assert f"'{copy}' has the same journal or a copy of it" in ran.err
+        with pytest.raises(Conflict, match="bring this one up without --ray-address"):
+            connect(copy, address=deployment.ray_address)
+        assert place.here("down").code == 0  # nothing came up, and it ends nobody else's
+        assert deployment.here("status", "--format", "json").json["processes"] == before
