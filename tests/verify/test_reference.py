@@ -58,3 +58,14 @@ def test_a_wait_whose_timer_is_held_by_a_pause_takes_what_comes() -> None:
     ]  # fmt: skip
     result = simulate(parse_definition(json.dumps(tree)), timeline=timeline)
     assert (result.output["name"], result.elapsed_ms) == ("go", 3_000)
+
+
+def test_a_wait_that_opens_in_a_pause_takes_what_comes() -> None:
+    steps: list[dict[str, Any]] = [
+        {"id": "a", "type": "activity", "activity": "m:a", "next": "w"},
+        {"id": "w", "type": "wait", "signal": "go"},
+    ]
+    tree = {"id": "opens", "version": "1", "steps": steps}
+    told = [Told(1_000, "pause"), Told(3_000, "signal", "go"), Told(9_000, "resume")]
+    ended = interpret(tree, None, lambda call: Returns(None, after_ms=2_000), told)
+    assert (ended.output["name"], ended.elapsed_ms) == ("go", 3_000)

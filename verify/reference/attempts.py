@@ -82,7 +82,8 @@ class Attempts:
         nth = failures = losses = 0
         while True:
             nth += 1
-            await world.unpaused()
+            if opened is None:  # a pause holds what begins; a wait is open, and takes what comes
+                await world.unpaused()
             await world.acquire(uses)
             try:
                 while True:
