@@ -65,7 +65,9 @@ class Check:
             self.convert = lambda value: adapter.validate_json(msgspec.json.encode([value]))[0]
         self.write: Callable[[Any], Any] | None = None
         if "'serialization'" in schema and not is_model:
-            self.write = lambda value: adapter.dump_python([value], mode="json", warnings=False)[0]
+            self.write = lambda value: adapter.dump_python(
+                [value], mode="json", by_alias=True, warnings=False
+            )[0]
 
 
 class Signature:

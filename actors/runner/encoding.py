@@ -208,13 +208,14 @@ def natural(leaf: Any) -> Any:
 
 
 def _model(model: Any, pydantic: Any) -> Any:
-    """As the model writes itself; field by field where it holds an object that is not JSON."""
+    """As the model writes itself, under the names by which it is read again; field by field where
+    it holds an object that is not JSON."""
     try:
-        return model.model_dump(mode="json", warnings=False)
+        return model.model_dump(mode="json", by_alias=True, warnings=False)
     except pydantic.PydanticUserError:
         raise
     except (ValueError, TypeError):
-        return model.model_dump(mode="python", warnings=False)
+        return model.model_dump(mode="python", by_alias=True, warnings=False)
 
 
 def _with_leaves(tree: Value, leaves: list[Reference]) -> Value:

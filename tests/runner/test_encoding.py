@@ -48,6 +48,10 @@ class Order(pydantic.BaseModel):
     due: dt.date
 
 
+class Renamed(pydantic.BaseModel):
+    how_many: int = pydantic.Field(alias="howMany")
+
+
 class Custom:
     def __init__(self, x: int) -> None:
         self.x = x
@@ -94,6 +98,7 @@ def value_of(returned: Any, blobs: FileBlobStore) -> Any:
         ([pd.NaT, pd.NA], [None, None]),
         (Line("a", NAIVE), {"name": "a", "at": "2026-03-01T12:00:00Z"}),
         (Order(id=1, due=dt.date(2026, 3, 1)), {"id": 1, "due": "2026-03-01"}),
+        (Renamed(howMany=3), {"howMany": 3}),
         (
             {"orders": [Order(id=1, due=dt.date(2026, 3, 1))]},
             {"orders": [{"id": 1, "due": "2026-03-01"}]},
