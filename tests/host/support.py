@@ -51,6 +51,7 @@ from heliostat.engine.authoring.versions import numbering_after, plan_of, regist
 from heliostat.engine.errors import JournalUnavailable, OutcomeUnknown
 from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.memory import MemoryJournal
+from heliostat.engine.journal.memory_executions import MemoryExecution
 from heliostat.engine.journal.protocol import (
     AppendResult,
     DefinitionRow,
@@ -376,6 +377,12 @@ class World:
         self.peer_faults: list[str] = []
         """What becomes of calls between hosts: one entry per call, "" for none."""
         self.dispatches: dict[str, ScriptedDispatch] = {}
+
+    @property
+    def stored(self) -> dict[ExecutionKey, MemoryExecution]:
+        """The executions of a journal in memory, past all faults."""
+        found: dict[ExecutionKey, MemoryExecution] = self.journal._journal._executions._by_key
+        return found
 
     def host(self, name: str = "h0", **changes: Any) -> ExecutionHost:
         async def open_parts(deliver: Deliver) -> Parts:

@@ -46,7 +46,7 @@ async def test_what_was_said_is_heard_once(seed: int) -> None:
             await _started(world, hosts, request)
             if chance.random() < 0.5:
                 hosts = _replace_one(world, hosts, chance)
-    found = world.journal._journal._executions
+    found = world.stored
     until = world.clock.steady_ms() + 3_600_000
     while not (
         len(found) == executions("orders", ORDERS)

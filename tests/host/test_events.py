@@ -279,7 +279,7 @@ class TestKilled:
                     world.kill(host)
 
             world.journal.stored = stored
-            found = world.journal._journal._executions
+            found = world.stored
             await world.clock.until(
                 lambda host=host, found=found: (
                     host.incarnation in world.dead

@@ -211,7 +211,7 @@ class TestChild:
 
 
 def executions(world: World) -> dict[Any, Any]:
-    found: dict[Any, Any] = world.journal._journal._executions
+    found: dict[Any, Any] = world.stored
     return found
 
 

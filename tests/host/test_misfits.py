@@ -90,7 +90,7 @@ async def test_a_history_that_somebody_changed_is_not_taken_over() -> None:
     await start(host, "nap", ["changed", "good"])
     await world.clock.spend(1_000)
     world.kill(host)
-    stored = world.journal._journal._executions[key_of("changed")]
+    stored = world.stored[key_of("changed")]
     started = decode_event(stored.events[0])
     again = replace(started, activated=started.activated * 2)  # type: ignore[union-attr,call-arg]
     stored.events[0] = encode_event(again)

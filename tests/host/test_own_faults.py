@@ -111,9 +111,7 @@ async def test_a_broken_turn_begins_again_from_the_journal(
     while any(isinstance(each, Refusal) for each in answers):
         answers = await start(host, "chain", [f"x{n}" for n in range(20)], input={"n": 1})
     await world.clock.until(
-        lambda: all(
-            each.row.status == "Completed" for each in world.journal._journal._executions.values()
-        )
+        lambda: all(each.row.status == "Completed" for each in world.stored.values())
     )
     for n in range(20):
         events = await events_of(world.journal, f"x{n}")

@@ -80,11 +80,8 @@ class TestTwoHosts:
         await world.clock.until(lambda: len(serving(second)) == 16)
         await world.clock.until(
             lambda: (
-                world.journal._journal._executions
-                and all(
-                    each.row.status == "Completed"
-                    for each in world.journal._journal._executions.values()
-                )
+                world.stored
+                and all(each.row.status == "Completed" for each in world.stored.values())
             )
         )
         for n in range(20):
@@ -157,7 +154,7 @@ class TestTwoHosts:
             except AssertionError:  # the host that was asked is dead: ask again, as a client does
                 starting.cancel()
                 pending.append(id)
-        executions = world.journal._journal._executions
+        executions = world.stored
         await world.clock.until(
             lambda: all(each.row.status == "Completed" for each in executions.values())
         )

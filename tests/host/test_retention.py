@@ -102,10 +102,10 @@ class TestNaming:
         await put(host, CHILD, PARENT)
         await start(host, "parent", ["x"])
         await world.ends(host, "x")
-        [child] = [key for key in world.journal._journal._executions if key != key_of("x")]
+        [child] = [key for key in world.stored if key != key_of("x")]
         rows = {key: await world.journal.get_row(key) for key in (key_of("x"), child)}
         assert rows[child].ended_at_ms <= rows[key_of("x")].ended_at_ms
-        del world.journal._journal._executions[key_of("x")]
+        del world.stored[key_of("x")]
         world.journal._journal._blobs.drop({key_of("x")})
         assert await named(world, "abc") == "ac"  # the child's input and its own output
 
@@ -143,7 +143,7 @@ class TestNaming:
                     world.kill(host)
 
             world.journal.stored = stored
-            found = world.journal._journal._executions
+            found = world.stored
             await world.clock.until(
                 lambda host=host, found=found: (
                     host.incarnation in world.dead
@@ -285,9 +285,11 @@ class TestBlobs:
         assert await retention.sweep() == 1
         assert [store.exists(each) for each in (name, orphan, young)] == [True, False, True]
         for id, left in (("x", True), ("y", False)):
-            journal = world.journal._journal
-            execution = journal._executions[key_of(id)]
-            await journal.purge_executions(ended_before_ms=execution.row.ended_at_ms + 1, limit=1)
+            execution = world.stored[key_of(id)]
+            assert execution.row.ended_at_ms is not None
+            await world.journal.purge_executions(
+                ended_before_ms=execution.row.ended_at_ms + 1, limit=1
+            )
             await retention.sweep()
             assert store.exists(name) == left
         await world.close()
