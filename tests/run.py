@@ -43,14 +43,12 @@ OWN_RAY = (
     "serve/test_over_http.py",
     "serve/test_page.py",
     "crash/test_chaos.py",
-    "deploy/test_container.py",
-    "deploy/test_rayservice.py",
     "testing/test_on_ray.py",  # its deployment lives to the session's end
 )
 """What starts a Ray of its own, in an order in which no two of them live at once."""
 
-NODES = ("nodes",)
-"""What starts a Ray of several nodes."""
+NODES = ("nodes", "deploy/test_container.py", "deploy/test_rayservice.py")
+"""What starts a Ray of several nodes, or one as it is deployed."""
 
 AFTER = {"nodes": "cluster"}
 """Lanes that begin when another one has ended."""
