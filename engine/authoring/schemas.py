@@ -6,11 +6,14 @@ References lead to places within the schema only: nothing is fetched, neither he
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -22,12 +25,44 @@ from .source import Path
 _REGISTRY: Final = Registry[Any]()
 _VALUE_CHARS_MAX: Final = 80
 
+_DOLLAR: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+"""What an escape or a class holds is passed over, so that a `$` found is an anchor."""
+
+_PATTERNS_KEPT: Final = 512
+
+
+@lru_cache(maxsize=_PATTERNS_KEPT)
+def _searched_by(pattern: str) -> re.Pattern[str]:
+    """A schema's `pattern`, to be searched for in a text.
+
+    JSON Schema's patterns are those of ECMA-262, where `$` is the end of the text. Python's is
+    also the place before a line break that ends it, so that `AB\\n` would pass for `^AB$`.
+
+    Raises:
+        re.error: it is no regular expression.
+    """
+    return re.compile(_DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern))
+
+
+def _pattern(
+    checker: Any, pattern: str, value: Any, _schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if checker.is_type(value, "string") and not _searched_by(pattern).search(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Checker: Final = extend(  # type: ignore[no-untyped-call]  # jsonschema types it not
+    Draft202012Validator, {"pattern": _pattern}
+)
+
 
 def validator(schema: Mapping[str, Any] | None) -> Callable[[Json], str | None] | None:
     """A function that answers None, or in one sentence what is wrong with a value, and where."""
     if schema is None:
         return None
-    checker = Draft202012Validator(dict(schema), registry=_REGISTRY)
+    # `$ref: "#"` would lead a schema that names its dialect back to that dialect's own checker
+    own = {name: part for name, part in schema.items() if name != "$schema"}
+    checker = _Checker(own, registry=_REGISTRY)
 
     def validate(value: Json) -> str | None:
         error = best_match(checker.iter_errors(value))

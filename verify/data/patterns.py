@@ -59,7 +59,6 @@ class Repeat:
 
 Part: TypeAlias = Chars | Sequence | Choice | Repeat
 
-_LINE_BREAK: Final = Repeat(Chars(((0x0A, 0x0A),)), 0, 1)
 ANYTHING: Final = Repeat(Chars(((0, LAST),)), 0, None)
 
 _DIGITS: Final[Ranges] = ((0x30, 0x39),)
@@ -102,8 +101,7 @@ class _Reader:
         while True:
             first = () if self._take("^") else (ANYTHING,)
             middle = self._sequence()
-            # to validators of inputs, a text also ends before the line break that ends it
-            last = (_LINE_BREAK,) if self._take("$") else (ANYTHING,)
+            last = () if self._take("$") else (ANYTHING,)
             options.append(Sequence((*first, middle, *last)))
             if not self._take("|"):
                 return options
