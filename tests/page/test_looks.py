@@ -109,6 +109,7 @@ def test_a_definition_with_a_long_name_leaves_the_filters_on_a_phone(phone: Page
 
 def test_the_keys_are_told(page: Page, site: Site) -> None:
     page.goto("/")
+    expect(page.get_by_role("heading", name="Executions")).to_be_visible()  # it hears keys now
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Search")
     page.keyboard.press("Escape")
