@@ -8,7 +8,7 @@ from typing import Any
 from heliostat.actors.client.task_actions import check_action
 from heliostat.actors.client.values import checked_name
 from heliostat.actors.host.api import TaskInfo, TaskInfos
-from heliostat.engine.errors import Conflict
+from heliostat.engine.errors import Conflict, InputError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.ids import new_id
 from heliostat.engine.journal.protocol import TaskQuery
@@ -107,7 +107,10 @@ class PeopleRequests(Asking):
             body["force"] = True
         path = f"/tasks/{part(reading.task_id(key, task_id))}"
         route = "heartbeat" if verb == "progress" else verb
-        await self._change(f"{path}/{route}", key.namespace, body, request_id, {"X-User": user})
+        try:
+            await self._change(f"{path}/{route}", key.namespace, body, request_id, {"X-User": user})
+        except InputError as error:
+            raise _named_as_given(error) from error
         return await self.task(key, task_id)
 
     async def heartbeat_task(
@@ -127,3 +130,13 @@ class PeopleRequests(Asking):
         return await self.act_on_task(
             key, task_id, "progress", user, progress=progress, data=details
         )
+
+
+def _named_as_given(error: InputError) -> InputError:
+    """A refusal of what was submitted: `output` in a request's body, the argument `data` here."""
+    head, dot, rest = str(error.details.get("field", "")).partition(".")
+    if head != "output":
+        return error
+    field = f"data{dot}{rest}"
+    told = {"field": field, "fields": [{"field": field, "message": error.message}]}
+    return InputError(error.message, {**error.details, **told})

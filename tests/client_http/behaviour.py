@@ -424,8 +424,9 @@ class Behaviour:
         assert task.release("ann").status == "Open"
         assert task.assign("ann", assignees=["李"]).assignees == ("李",)
         assert task.claim("李").claimed_by == "李"
-        with pytest.raises(InputError):
+        with pytest.raises(InputError) as refused:
             task.complete({"approved": "perhaps"}, "李")
+        assert refused.value.details["field"] == "data.approved"
         with pytest.raises(Conflict):
             task.complete({"approved": True}, "ben")
         assert task.complete({"approved": True}, "ben", force=True).status == "Completed"

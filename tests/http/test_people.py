@@ -36,7 +36,10 @@ class TestTasks:
         wrong = {"output": {"approved": "perhaps"}}
         told = await door.post(f"{path}/complete", wrong, status=400, headers=ann)
         assert "approved" in told["message"]
-        assert told["details"]["fields"][0]["field"] == "data.approved"
+        assert told["details"]["fields"][0]["field"] == "output.approved"
+        assert told["details"]["field"] == "output.approved"
+        told = await door.post(f"{path}/complete", {"output": {}}, status=400, headers=ann)
+        assert told["details"]["fields"][0]["field"] == "output"
         done = {"output": {"approved": True}, "completed_by": "mallory"}
         told = await door.post(f"{path}/complete", done, headers=ann)
         assert told["status"] == "Completed"

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from heliostat.actors.host.api import TaskInfo
+from heliostat.engine.errors import InputError
 from heliostat.engine.identity import ExecutionKey
 from heliostat.engine.journal.protocol import TaskQuery
 from heliostat.engine.kernel.stimuli import TaskVerb
@@ -146,6 +147,14 @@ async def _act(
     )
 
 
+def _named_as_sent(error: InputError) -> InputError:
+    """A refusal of what was submitted, which a host calls `data` and a request's body `output`."""
+    head, dot, rest = str(error.details.get("field", "")).partition(".")
+    if head != "data":
+        return error
+    return InputError(error.message, {**error.details, "field": f"output{dot}{rest}"})
+
+
 def _example(status: str, message: str) -> dict[str, Any]:
     return {"task_id": "order-o-1~1:2:1:1", "status": status, "message": message}
 
@@ -198,9 +207,17 @@ async def complete_task(ask: Ask[Any, Complete]) -> Response:
     allow. Where a person decides about a failed step, the output is `{"resolution": "retry"}`,
     `{"resolution": "complete", "output": …}` or `{"resolution": "fail"}`.
     """
-    return await _act(
-        ask, "complete", ask.person, "the step goes on", data=ask.body.output, force=ask.body.force
-    )
+    try:
+        return await _act(
+            ask,
+            "complete",
+            ask.person,
+            "the step goes on",
+            data=ask.body.output,
+            force=ask.body.force,
+        )
+    except InputError as error:
+        raise _named_as_sent(error) from error
 
 
 @_done("assign", Assign, "Open", "it is theirs now")
