@@ -24,6 +24,8 @@ from heliostat.engine.authoring.diagnostics import Diagnostic
 from heliostat.engine.errors import HeliostatError
 from heliostat.engine.ids import new_id
 
+from .lingering import LingeringResponse
+
 _log = logging.getLogger(__name__)
 
 WIRE_CODES: Final[Mapping[str, str]] = {
@@ -171,14 +173,18 @@ def error_response(error: HeliostatError) -> Response:
         headers["Retry-After"] = str(max(math.ceil(error.retry_after_s), 1))
     elif status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return json_response(body, status, headers)
+    kind = LingeringResponse if body["code"] == "TOO_LARGE" else Response
+    return json_response(body, status, headers, kind)
 
 
 def json_response(
-    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    value: Any,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    kind: type[Response] = Response,
 ) -> Response:
     """A value as the JSON body of an answer."""
-    return Response(
+    return kind(
         _encode(value),
         status_code=status,
         media_type="application/json",

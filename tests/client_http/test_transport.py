@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +165,19 @@ class TestNoAnswer:
             end.start()
             assert client.get(execution.id).result(BOUND_S)["data"] == 1
             end.join()
+
+
+def test_who_sends_all_before_reading_is_told_that_it_is_too_much(place: Place) -> None:
+    """A socket that is closed with bytes unread is reset, and the answer with it."""
+    large = urllib.request.Request(
+        f"{place.url}/api/v1/workflows",
+        b" " * (24 * 1024 * 1024),
+        {"Content-Type": "application/json"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(large, timeout=BOUND_S)
+    with refused.value as answer:
+        assert (answer.status, json.load(answer)["code"]) == (413, "TOO_LARGE")
 
 
 class TestSomethingElseAnswers:

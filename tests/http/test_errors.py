@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from heliostat.api.http import asking, errors
+from heliostat.api.http import asking, errors, lingering
 from heliostat.api.http.app import create_app
 from heliostat.api.http.door import Way
 from heliostat.api.http.guards import LOOPBACK
@@ -185,7 +185,10 @@ async def test_it_is_told_in_one_shape(
         assert answer.headers["allow"]
 
 
-async def test_a_body_that_grows_beyond_its_bound_is_not_read_on(door: Door) -> None:
+async def test_a_body_that_grows_beyond_its_bound_is_not_read_on_for_ever(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_BYTES_MAX", 4_000_000)
     sent = 0
 
     async def endless() -> Any:
@@ -196,7 +199,33 @@ async def test_a_body_that_grows_beyond_its_bound_is_not_read_on(door: Door) -> 
 
     answer = await door.ask("POST", "/workflows", content=endless(), headers=JSON)
     assert answer.status_code == 413
-    assert sent < 2 * asking.BODY_BYTES_MAX
+    assert sent < asking.BODY_BYTES_MAX + 4_000_000 + 3_000_000
+
+
+async def test_who_stops_sending_a_body_that_is_too_large_is_not_waited_for(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_S", 0.05)
+    sent: list[Any] = []
+    head = [(b"content-length", b"99999999"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/workflows",
+        "headers": head,
+        "query_string": b"",
+        "http_version": "1.1",
+    }
+
+    async def nothing_more() -> Any:
+        assert sent[-1]["more_body"], "the answer is to go out before more is read"
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(app(scope, nothing_more, send), 60)
+    assert (sent[0]["status"], sent[-1]["more_body"]) == (413, False)
 
 
 @pytest.mark.parametrize("piece", [b'\\"', b'"', b"\\", b'["'])
