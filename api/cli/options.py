@@ -68,6 +68,7 @@ def reach_options(command: Command) -> Command:
         from heliostat.api.cli.reach import SERVER_VARIABLE, Reach
 
         context = click.get_current_context()
+        output = more.get("output")
         given = server or context.find_root().params.get("server")
         found = Reach(
             given or os.environ.get(SERVER_VARIABLE) or None,
@@ -75,6 +76,7 @@ def reach_options(command: Command) -> Command:
             config,
             namespace,
             given=given is not None,
+            note=output.note if isinstance(output, Output) else None,
         )
         return command(*arguments, reach=found, **more)
 

@@ -6,7 +6,7 @@ Over HTTP everything is asked of the door.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +90,8 @@ class Reach:
     namespace: str
     given: bool = False
     """The server is named on the command line, and not only in the environment."""
+    note: Callable[[str], None] | None = None
+    """Where people are told that nobody answers yet."""
 
     def key(self, execution_id: str) -> ExecutionKey:
         """An execution of the namespace."""
@@ -120,7 +122,9 @@ class Reach:
         if self.address is not None:
             from heliostat.api.client.connecting import connect_http
 
-            with connect_http(self.address, namespace=self.namespace, config=self.config) as client:
+            with connect_http(
+                self.address, namespace=self.namespace, config=self.config, waiting=self.note
+            ) as client:
                 yield client
             return
         settings = self.settings

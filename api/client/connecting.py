@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,17 @@ def connect_http(
     *,
     namespace: str = DEFAULT_NAMESPACE,
     config: str | Path | None = None,
+    waiting: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Client:
     """A client of the deployment whose door is at an address; nothing is asked yet.
+
+    Args:
+        url: the address of the door, as `http://HOST:PORT`.
+        namespace: of definitions and executions, where a call names none.
+        config: a configuration file.
+        waiting: told in words, in a thread of the client's, of a request that nobody answers soon.
+        settings: `call_timeout_ms` alone.
 
     Raises:
         ConfigurationError: a setting is not one of a client's.
@@ -82,7 +91,7 @@ def connect_http(
     from .sender import Sender
 
     configured = load_configuration(settings, file=None if config is None else Path(config))
-    sender = Sender(url, call_timeout_s=configured.call_timeout_ms / 1_000)
+    sender = Sender(url, call_timeout_s=configured.call_timeout_ms / 1_000, waiting=waiting)
     parts = HttpParts(sender, namespace)
     ways = Ways(HttpConnection(parts, blocks=False), HttpConnection(parts, blocks=True), finish)
     return Client(ways)

@@ -13,7 +13,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ import msgspec
 
 from heliostat.engine.errors import HeliostatError, InputError, Unreachable
 
+from . import unreached
 from .refusals import error_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ ANSWER_S: Final = 30.0
 
 CONNECT_S: Final = 5.0
 """To open a connection: what does not come up in that time is tried again."""
+
+TOLD_AFTER_S: Final = 1.0
+"""How long nobody answers before whoever waits is told that it goes on being tried."""
 
 CONNECTIONS_MAX: Final = 256
 """Open at once by one client; further requests wait for one. A wait for an end holds one."""
@@ -60,15 +64,25 @@ class Answer(NamedTuple):
 class Sender:
     """Requests to one door. Made in any thread; its methods that wait run on its own loop."""
 
-    def __init__(self, url: str, *, call_timeout_s: float, full_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        call_timeout_s: float,
+        full_timeout_s: float = 30.0,
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
         """Args:
         call_timeout_s: how long a request is repeated that gets no answer.
         full_timeout_s: how long one is repeated that a full host refuses, where it may be.
+        waiting: told once of each request that has no answer soon, why that is and for how long
+            it is still repeated; called in the connection's own thread.
         """
         self._base = checked_url(url)
         self.url = without_password(self._base)
         """The address, as messages show it."""
         self.call_timeout_s, self.full_timeout_s = call_timeout_s, full_timeout_s
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -143,6 +157,7 @@ class Sender:
         now = time.monotonic()
         end_at, full_until = now + bound_s, now + self.full_timeout_s
         pause_s = _PAUSE_S
+        told_at = now + TOLD_AFTER_S
         while True:
             after_s: float | None = None
             try:
@@ -170,9 +185,14 @@ class Sender:
                 if isinstance(why, Unreachable):
                     raise Unreachable(
                         f"{self.url} has not answered within {until - (end_at - bound_s):g} s: "
-                        f"{why}"
+                        f"{why}. {unreached.CURE}"
                     ) from why
                 raise why
+            if self._waiting is not None and now >= told_at and until == end_at:
+                told_at = until
+                self._waiting(
+                    f"{self.url} does not answer: {why}; trying for another {until - now:.0f} s"
+                )
             await asyncio.sleep(wait_s)
             now = time.monotonic()
             pause_s = min(pause_s * 2, _PAUSE_MAX_S)
@@ -203,11 +223,12 @@ class Sender:
                 said = await response.read()
                 return Answer(response.status, _decoded(said)), _retry_after_s(response.headers)
         except TimeoutError as error:
-            raise Unreachable(f"no answer within {answer_s:g} s") from error
+            late = unreached.too_late(error, connect_s=CONNECT_S, answer_s=answer_s)
+            raise Unreachable(late) from error
         except aiohttp.InvalidURL as error:
             raise InputError(f"{self.url!r} is no address: {error}") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            raise Unreachable(unreached.broken(error)) from error
 
     def socket_url(self, path: str) -> Any:
         """Where a live socket is opened."""

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from heliostat.api.client import sender
 from heliostat.engine.ids import new_id
 from tests.cli.conftest import BOUND_S, Cli
 from tests.client_http.conftest import Place
@@ -166,4 +169,19 @@ def test_a_data_directory_wins_over_the_environment(there: Place, cli: Cli) -> N
 def test_a_server_that_is_not_there(cli: Cli, monkeypatch: object, tmp_path: Path) -> None:
     Path("heliostat.toml").write_text("call_timeout_ms = 200\n")
     said = cli("-s", "http://127.0.0.1:9", "workflow", "list", code=4)
-    assert "http://127.0.0.1:9 has not answered within 0.2 s" in said
+    assert "http://127.0.0.1:9 has not answered within 0.2 s: the connection is refused" in said
+    assert "`heliostat status`" in said
+    assert "Connect" not in said  # no names of exceptions
+    assert "does not answer:" not in said  # it was over before anybody wondered
+
+
+def test_who_waits_for_a_server_is_told_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "TOLD_AFTER_S", 0.1)
+    Path("heliostat.toml").write_text("call_timeout_ms = 1_000\n")
+    asking = ("-s", "http://127.0.0.1:9", "workflow", "list")
+    said = cli(*asking, code=4).splitlines()
+    refused = "http://127.0.0.1:9 does not answer: the connection is refused"
+    assert said[0].startswith(refused)
+    assert "trying for another 1 s" in said[0]
+    assert len([line for line in said if line.startswith(refused)]) == 1
+    assert cli.json(*asking, code=4)["code"] == "UNREACHABLE"  # notes are for people
