@@ -16,7 +16,7 @@ from heliostat.actors.client.functions import unshipped
 from heliostat.actors.client.interface import Registrable
 from heliostat.actors.client.registration import Prepared
 from heliostat.actors.runner.encoding import UnserializableResult, encode
-from heliostat.engine.authoring.canonical import canonical_body
+from heliostat.engine.authoring.canonical import canonical, canonical_body, content
 from heliostat.engine.authoring.loading import checked, load_definition, parse_definition
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.authoring.python.decorators import WorkflowFunction
@@ -84,7 +84,7 @@ def text_of(what: Registrable, *, namespace: str, dev: bool) -> Text:
     definition, moved = _placed(definition, namespace)
     if dev or moved or source is None:
         if dev:
-            hash_ = hashlib.sha256(canonical_body(definition)).hexdigest()[:_DEV_HASH]
+            hash_ = hashlib.sha256(canonical(content(definition))).hexdigest()[:_DEV_HASH]
             fields = {"version": f"{definition.version}+{hash_}"}
             definition = definition.model_copy(update=fields)
         source = canonical_body(definition)

@@ -4,13 +4,17 @@ Written fields only, and of those only what differs from the default (a null in 
 value and stays); keys sorted, no white space. So the text does not change with formatting, with
 the order of keys, with shorthands, nor when a later release adds a field. Reading it back gives
 an equal definition.
+
+What is stored (`canonical_body`) has one thing more, which the hash does not see: the order in
+which a form was written, since that is the order in which a person is asked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -35,6 +39,9 @@ _NULL_IS_A_VALUE: Final = frozenset(
     }
 )
 
+_FORM: Final = "form"
+"""The field of a step, and of an intervention point, that is a form."""
+
 
 def content(part: BaseModel) -> dict[str, Json]:
     """The content of a definition, or of a part of one, as a JSON object of fresh dicts and
@@ -45,14 +52,12 @@ def content(part: BaseModel) -> dict[str, Json]:
 
 def canonical(value: Json) -> bytes:
     """The one encoding of a JSON value: sorted keys, no white space, UTF-8."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _encoded(value, sort_keys=True)
 
 
 def canonical_body(definition: Definition) -> bytes:
-    """The definition as canonical JSON: what is stored."""
-    return canonical(content(definition))
+    """The definition as it is stored: canonical JSON, but for forms, which keep their order."""
+    return _encoded(_ordered(definition))
 
 
 def identity(tree: Mapping[str, Json]) -> dict[str, Json]:
@@ -75,15 +80,37 @@ def content_hash(definition: Definition) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
-        return {
-            fields[name].alias or name: _plain(item)
-            for name, item in value
-            if name in value.model_fields_set
-            and (item != fields[name].default or (item is None and name in _NULL_IS_A_VALUE))
-        }
+        return {name: _plain(item) for name, item in _written(value)}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _ordered(value: Any) -> Any:
+    """As `_plain`, with sorted keys except in forms."""
+    if isinstance(value, BaseModel):
+        written = sorted(_written(value), key=itemgetter(0))
+        return {name: (_plain if name == _FORM else _ordered)(item) for name, item in written}
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_ordered(item) for item in value]
+    return value
+
+
+def _written(part: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The fields of a part that its content has, by their names in a file."""
+    fields = type(part).model_fields
+    for name, item in part:
+        if name in part.model_fields_set and (
+            item != fields[name].default or (item is None and name in _NULL_IS_A_VALUE)
+        ):
+            yield fields[name].alias or name, item
+
+
+def _encoded(value: Json, *, sort_keys: bool = False) -> bytes:
+    return json.dumps(
+        value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()

@@ -156,6 +156,20 @@ class TestProgress:
             task.heartbeat(50)
 
 
+class TestForm:
+    def test_it_asks_in_the_order_in_which_it_was_written(self, client: Client) -> None:
+        asked = ["who", "amount", "reason", "by"]
+        properties = ", ".join(f"{name}: {{type: string}}" for name in asked)
+        client.register(
+            'id: ordered\nversion: "1"\nsteps:\n'
+            "  - id: ask\n    type: human\n    candidates: [ann]\n"
+            f"    form: {{type: object, properties: {{{properties}}}}}\n"
+        )
+        task = task_of(client, client.start("ordered"))
+        assert task.form is not None
+        assert list(task.form["properties"]) == asked
+
+
 class TestSubmitting:
     def test_what_the_form_does_not_allow_is_named(self, client: Client) -> None:
         task = task_of(client, client.start("asks"))

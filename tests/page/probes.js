@@ -65,6 +65,11 @@
     return values.map((value) => faultsOf(schema, value).map((fault) => fault.path));
   },
 
+  async fieldNames(schemas) {
+    const { fieldOf } = await import("/page/js/form/schema.js");
+    return schemas.map((schema) => fieldOf(schema).children.map((field) => field.path.join(".")));
+  },
+
   async paths(fields) {
     const { pathOf } = await import("/page/js/form/schema.js");
     return fields.map((field) => pathOf(field));

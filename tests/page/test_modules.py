@@ -158,6 +158,15 @@ class TestForm:
             wanted = {_place(error) for error in checker.iter_errors(value)}
             assert {tuple(path) for path in paths} == wanted, value
 
+    def test_fields_come_as_written_and_where_that_is_lost_the_required_first(
+        self, modules: Page
+    ) -> None:
+        written, lost = (
+            {"type": "object", "required": ["b"], "properties": {name: {} for name in names}}
+            for names in ("cab", "abc")
+        )
+        assert probe(modules, "fieldNames", [written, lost]) == [[*"cab"], [*"bac"]]
+
     def test_a_refusal_is_led_to_its_field(self, modules: Page) -> None:
         paths = probe(
             modules,

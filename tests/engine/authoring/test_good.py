@@ -57,6 +57,31 @@ def test_hash_ignores_formatting_and_the_order_of_keys(file: Path) -> None:
     assert content_hash(parse_definition(other, "other.json")) == content_hash(definition)
 
 
+def test_forms_keep_their_order_and_the_hash_knows_nothing_of_it() -> None:
+    text = """
+id: d
+version: "1"
+intervention_points:
+  - id: ops
+    candidates: [ann]
+    form: {{type: object, properties: {{{fields}}}}}
+steps:
+  - id: a
+    type: human
+    candidates: [ann]
+    input: {{z: 1, a: 2}}
+    form: {{type: object, properties: {{{fields}}}}}
+"""
+    one = parse_definition(text.format(fields="who: {}, amount: {}, by: {}"))
+    other = parse_definition(text.format(fields="by: {}, who: {}, amount: {}"))
+    assert content_hash(one) == content_hash(other)
+    stored = json.loads(canonical_body(one))
+    for asking in (stored["steps"][0], stored["intervention_points"][0]):
+        assert list(asking["form"]["properties"]) == ["who", "amount", "by"]
+    assert list(stored) == sorted(stored)
+    assert list(stored["steps"][0]["input"]) == ["a", "z"]
+
+
 def test_shorthands_and_written_defaults_do_not_change_the_hash() -> None:
     short = """
 id: d

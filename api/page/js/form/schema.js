@@ -23,9 +23,11 @@ export function fieldOf(schema, path = [], required = true, root = schema, depth
   const field = { path, kind: kindOf(own, depth), title: own.title ?? wordsOf(path), description: own.description ?? null, required, schema: own, initial: own.default ?? own.const };
   if (field.kind === "object") {
     const must = new Set(own.required ?? []);
-    // The order in which a schema was written is not kept by those that store it; `required`, a list, is.
+    // In the order in which they were written. Names that are sorted may have lost it, where an
+    // earlier release stored the form; `required`, a list, has not.
     const names = Object.keys(own.properties ?? {});
-    const order = [...[...must].filter((name) => names.includes(name)), ...names.filter((name) => !must.has(name))];
+    const sorted = names.every((name, i) => !i || names[i - 1] < name);
+    const order = !sorted ? names : [...[...must].filter((name) => names.includes(name)), ...names.filter((name) => !must.has(name))];
     field.children = order.map((name) => [name, own.properties[name]]).map(([name, each]) => fieldOf(each, [...path, name], must.has(name), root, depth + 1));
   }
   if (field.kind === "list") field.item = fieldOf(own.items, [...path, 0], true, root, depth + 1);
