@@ -15,7 +15,16 @@ from heliostat.engine.errors import DefinitionError
 from heliostat.engine.kernel.events import StepCompleted, StepFailed, StepSkipped
 from heliostat.engine.plan.compile import compile_plan
 from heliostat.engine.plan.plan import Plan
-from heliostat.engine.simulator import Call, Happening, Raises, Returns, Simulation
+from heliostat.engine.simulator import (
+    Acts,
+    Call,
+    Hangs,
+    Happening,
+    Person,
+    Raises,
+    Returns,
+    Simulation,
+)
 from heliostat.verify.certificates.certificates import DeadRun
 from heliostat.verify.nets.net import Net
 from heliostat.verify.nets.replay import Disagreement, Replay
@@ -118,6 +127,75 @@ def test_more_visits_than_a_net_has_places_for_end_the_replay() -> None:
     replay = Replay(plan, translate(plan))
     replay.follow(history)
     assert replay.stopped == "more visits of 'body' at once than the net holds"
+
+
+DESK: Final = [{"id": "desk", "assignees": ["ann"]}]
+AGAIN: Final = Acts("complete", "ann", {"resolution": "retry"}, after_ms=1_000)
+INNER: Final = [
+    {"id": "x", "type": "activity", "activity": "m:f", "next": "y"},
+    {"id": "y", "type": "activity", "activity": "m:f"},
+]
+VAIN: Final = [
+    {"id": "fork", "type": "decision", "split": "all", "next": [{"to": "left"}, {"to": "right"}]},
+    {"id": "left", "type": "decision", "next": "both"},
+    {"id": "right", "type": "decision", "next": [{"when": "$.input", "to": "both"}, {"to": "end"}]},
+    {"id": "both", "type": "decision", "join": {"at_least": 2}},
+]
+"""Without the condition its join waits for what does not come."""
+
+
+@pytest.mark.parametrize(
+    ("fields", "y"),
+    [
+        ({"deadline": "1s", "steps": INNER}, Hangs()),
+        (
+            {"deadline": "1s", "type": "parallel", "branches": [{"name": "b", "steps": INNER}]},
+            Hangs(),
+        ),
+        ({"steps": INNER, "output": "${ 1 / $.steps.y.output }"}, Returns(0)),
+    ],
+    ids=["late body", "late branches", "output"],
+)
+def test_what_a_person_has_made_again_is_followed(fields: dict[str, Any], y: Any) -> None:
+    asks = {"id": "asks", "on_error": [{"human": "desk"}], **fields}
+    tree = {"id": "again", "version": "1", "steps": [asks], "intervention_points": DESK}
+    plan, first = _plan(tree), iter([y])
+    script = {"asks": Person(AGAIN), "y": lambda call: next(first, Returns(1))}
+    result = Simulation(plan, None, script).run()
+    assert (result.status, result.elapsed_ms > AGAIN.after_ms) == ("Completed", True)
+    replay = Replay(plan, translate(plan))
+    replay.follow(result.events)
+    assert replay.stopped == "the end"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"foreach": "[1, 2]", "concurrency": 1, "completion": "all_done"},
+        {"retry": {"max_attempts": 2, "on": ["Stuck"]}},
+        {"on_error": [{"human": "desk"}]},
+    ],
+    ids=["items", "retry", "person"],
+)
+def test_a_body_that_is_stuck_ends_the_replay_though_more_follows(fields: dict[str, Any]) -> None:
+    tree = {"id": "vain", "version": "1", "steps": [{"id": "body", "steps": VAIN, **fields}]}
+    plan = _plan({**tree, "intervention_points": DESK})
+    asked = iter([Person(AGAIN)])
+    result = Simulation(plan, False, {"body": lambda call: next(asked, Person())}).run()
+    assert result.trace.count("fork") == 2 or "fork[1]" in result.trace
+    replay = Replay(plan, translate(plan))
+    replay.follow(result.events)
+    assert replay.stopped == "stuck"
+
+
+def test_a_failure_that_is_called_stuck_is_one_like_any_other() -> None:
+    body = {"id": "body", "steps": [_activity("x", next="y"), _activity("y")]}
+    plan = _plan(
+        {"id": "named", "version": "1", "steps": [{**body, "on_error": [{"next": "end"}]}]}
+    )
+    replay = Replay(plan, translate(plan))
+    replay.follow(Simulation(plan, None, {"x": Raises("Stuck")}).run().events)
+    assert replay.stopped == "the end"
 
 
 def test_random_runs_of_the_net_are_runs_of_the_kernel() -> None:

@@ -6,9 +6,9 @@ lets each event move them. An empty set means that the kernel did what the net d
 model is wrong, or the history was tampered with.
 
 What the net does not hold ends the replay early, and `stopped` says why: an operator's cancel or
-retry, an outcome of the whole execution, more visits of a body side by side than it has places for
-(`VISITS_MAX`). Items of a body's `foreach` are followed where no more than `REPLAYED_MAX` are open
-at once; those of a single step are a count.
+retry, an outcome of the whole execution, a scope that is stuck, more visits of a body side by side
+than it has places for (`VISITS_MAX`). Items of a body's `foreach` are followed where no more than
+`REPLAYED_MAX` are open at once; those of a single step are a count.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Final
 from heliostat.engine.identity import Address
 from heliostat.engine.kernel.events import (
     Activation,
+    AttemptFailed,
     BranchFailed,
     CancelRequested,
     ExecutionCanceled,
@@ -34,6 +35,7 @@ from heliostat.engine.kernel.events import (
     StepCompleted,
     StepFailed,
     StepSkipped,
+    TaskOpened,
 )
 from heliostat.engine.kernel.state import ROOT
 from heliostat.engine.plan.plan import Plan
@@ -65,6 +67,7 @@ class Replay:
         self._overflows = translation.overflows
         self._items: set[int] = set()  # scopes of items
         self._crowded: set[int] = set()  # steps with more items at once than the net has
+        self._failed_itself: set[str] = set()  # steps that call a failure of theirs `Stuck`
         self._silent: list[int] = []
         self._speaking: dict[tuple[str, str], list[int]] = {}
         for number, each in enumerate(self._net.transitions):
@@ -108,28 +111,55 @@ class Replay:
 
     def _is_item(self, at: Address) -> bool:
         """Whether it happened in an item, or beside the workflow."""
+        return at.scope in self._items or self._is_beside(at) or self._is_hidden(at.step)
+
+    def _is_beside(self, at: Address) -> bool:
+        """Whether it happened beside the workflow, in a handler."""
         scope = self._plan.scopes[self._plan.steps[at.step].scope]
-        beside = scope.owner is None and scope is not self._plan.root
-        return at.scope in self._items or beside or self._is_hidden(at.step)
+        return scope.owner is None and scope is not self._plan.root
+
+    def _is_unfollowed(self, at: Address) -> bool:
+        """Whether it happened where the net has no places for it, however a visit there goes."""
+        crowded = at.step in self._crowded and at.scope in self._items
+        return crowded or self._is_beside(at) or self._is_hidden(at.step)
+
+    def _note_failure(self, event: StepFailed | AttemptFailed | TaskOpened | StepCompleted) -> None:
+        failure = event.recovered if isinstance(event, StepCompleted) else event.failure
+        own = self._plan.steps[event.at.step].id
+        if failure is not None and failure.type == "Stuck" and failure.step == own:
+            self._failed_itself.add(own)
+
+    def _is_stuck(self, failure: Failure | None) -> bool:
+        """Whether a join waits in vain: the failure names it, and it has not failed itself.
+
+        What an activity raises and a clause of `on_error` says may be called `Stuck`, too.
+        """
+        if failure is None or failure.type != "Stuck" or failure.step in self._failed_itself:
+            return False
+        return any(each.id == failure.step and each.join.kind != "any" for each in self._plan.steps)
 
     def _event(self, event: ExecutionEvent) -> None:
         activated: tuple[Activation, ...] = getattr(event, "activated", ())
         for each in activated:
             self._note_items(each)
+        if isinstance(event, StepFailed | AttemptFailed | TaskOpened | StepCompleted):
+            self._note_failure(event)
         match event:
-            case StepFailed(at=at) if self._is_item(at):
+            case StepFailed(at=at) | AttemptFailed(at=at) | TaskOpened(at=at) if (
+                self._is_unfollowed(at)
+            ):
                 pass
             case (
                 StepFailed(failure=failure)
+                | AttemptFailed(failure=failure)
+                | TaskOpened(failure=failure)
                 | BranchFailed(failure=failure)
                 | ExecutionRedirected(failure=failure)
-            ) if failure.type == "Stuck":
-                self._stop_at(failure.type)
-            case StepCompleted(recovered=failure) if failure is not None and (
-                failure.type == "Stuck"
-            ):
-                self._stop_at(failure.type)
-            case StepCompleted(at=at) | StepSkipped(at=at) if self._is_item(at):
+            ) if self._is_stuck(failure):
+                self._stop_at(failure)
+            case StepCompleted(recovered=failure) if self._is_stuck(failure):
+                self._stop_at(failure)
+            case StepCompleted(at=at) | StepSkipped(at=at) | StepFailed(at=at) if self._is_item(at):
                 pass
             case StepCompleted() | StepSkipped() | StepFailed():
                 step = self._plan.steps[event.at.step]
@@ -145,8 +175,8 @@ class Replay:
                         self._come(("triggers", str(each.step)))
             case CancelRequested() | ExecutionCanceled() | ExecutionRetried() | ExecutionMigrated():
                 self.stopped = "an operator's request"
-            case ScopeClosing(failure=failure) if failure is not None and failure.type == "Stuck":
-                self._stop_at(failure.type)
+            case ScopeClosing(failure=failure) if self._is_stuck(failure):
+                self._stop_at(failure)
             case (
                 ScopeClosing(failure=failure)
                 | ExecutionFailed(failure=failure)
@@ -154,7 +184,7 @@ class Replay:
             ) if failure is not None and not self._late and _is_late(failure):
                 self._late = True
                 if ("expires", "") not in self._speaking:
-                    self._stop_at(failure.type)
+                    self._stop_at(failure)
                 else:
                     self._come(("expires", ""))
                 if isinstance(event, ExecutionFailed):
@@ -166,7 +196,7 @@ class Replay:
                 self.stopped = "the end"
             case ExecutionFailed(failure=failure):
                 if "failed" not in self.ended:
-                    self._stop_at(failure.type)
+                    self._stop_at(failure)
                 self.stopped = self.stopped or "the end"
             case _:
                 pass
@@ -184,8 +214,8 @@ class Replay:
             raise self._disagreement(f"what {' '.join(key).rstrip()}")
         self.markings = self._settle(found or self.markings)
 
-    def _stop_at(self, type: str) -> None:
-        if type == "Stuck":
+    def _stop_at(self, failure: Failure | None) -> None:
+        if self._is_stuck(failure):
             # the net has no failure for it: it is the deadlock that proofs look for
             if not self._crowded and not any(self._waits(each) for each in self.markings):
                 raise self._disagreement("a join that waits in vain")

@@ -204,38 +204,44 @@ class _Visits:
         made.members.update(inner.members)
         made.finishes.append(Finish(inputs=[(made.at, 1), (inner.closed, 1)], gives=self._held))
         # what goes wrong behind the scope's end: its output, the step's `assign` or `next`
-        made.losses.append(Finish(inputs=[(made.at, 1), (inner.closed, 1)], gives=self._held))
-        self._lose(made, prefix, inner, [(made.at, 1)], {})
+        self._lose(made, prefix, Finish(inputs=[(made.at, 1), (inner.closed, 1)], gives=self._held))
+        self._lose_scope(made, prefix, inner, [(made.at, 1)], {})
         if step.deadline is not None:
-            made.losses.append(
-                Finish(
-                    inputs=[(made.at, 1)],
-                    gives=self._held,
-                    drains=dict(inner.members),
-                    outside=True,
-                )
-            )
+            drains = dict(inner.members)
+            at = [(made.at, 1)]
+            late = Finish(inputs=at, gives=self._held, drains=drains, outside=True)
+            self._lose(made, prefix, late)
 
-    def _lose(
+    def _lose(self, made: StepNet, prefix: str, loss: Finish, *, repeats: bool = False) -> None:
+        """The step fails so, or is tried again.
+
+        Args:
+            repeats: whether `retry` may say so; a person may after any failure.
+        """
+        step = self._step
+        made.losses.append(loss)
+        asks = any(clause.human is not None for clause in step.on_error)
+        if not asks and not (repeats and step.retry.max_attempts > 1):
+            return
+        assert made.queued is not None
+        self._net.transition(
+            f"again_{prefix}{step.id}",
+            loss.inputs,
+            [(made.queued, 1), *loss.gives],
+            drains=list(loss.drains.items()),
+            step=step.id,
+            outside=loss.outside,
+        )
+        self._draft.abstract("retry", step.id, "tried again any number of times")
+
+    def _lose_scope(
         self, made: StepNet, prefix: str, inner: ScopeNet, inputs: Arcs, drains: Members
     ) -> None:
         """The step fails, or is tried again, as a scope of it has failed."""
-        step = self._step
-        if inner.failed is None:
-            return
-        assert made.queued is not None
-        taken = [*inputs, (inner.failed, 1)]
-        made.losses.append(Finish(inputs=taken, gives=self._held, drains=drains))
-        asks = any(clause.human is not None for clause in step.on_error)  # a person may say: again
-        if (step.retry.max_attempts > 1 or asks) and step.foreach is None:
-            self._net.transition(
-                f"again_{prefix}{step.id}",
-                taken,
-                [(made.queued, 1), *self._held],
-                drains=list(drains.items()),
-                step=step.id,
-            )
-            self._draft.abstract("retry", step.id, "tried again any number of times")
+        if inner.failed is not None:
+            taken = [*inputs, (inner.failed, 1)]
+            loss = Finish(inputs=taken, gives=self._held, drains=drains)
+            self._lose(made, prefix, loss, repeats=True)
 
     def _parallel(self, made: StepNet, prefix: str) -> None:
         step = self._step
@@ -297,7 +303,7 @@ class _Visits:
         ends = [*at, (joined, count)] if joined is not None else [*at, *((n, 1) for n in arrivals)]
         drains = rest if counts else {}
         made.finishes.append(Finish(inputs=ends, gives=self._held, drains=drains))
-        made.losses.append(Finish(inputs=ends, gives=self._held, drains=drains))
+        self._lose(made, prefix, Finish(inputs=ends, gives=self._held, drains=drains))
         if kind != "all_done" and any(inner.failed is not None for _, inner in branches):
             few = width - count if counts else 0  # with one more that fails it is out of reach
             *others, last = losses
@@ -306,9 +312,10 @@ class _Visits:
                 inputs = at if first else [*at, *((place, 1) for place in others)]
                 if few and not apart:
                     inputs.append((last, few))
-                self._lose(made, prefix, short, inputs, rest)
+                self._lose_scope(made, prefix, short, inputs, rest)
         if step.deadline is not None:
-            made.losses.append(Finish(inputs=at, gives=self._held, drains=rest, outside=True))
+            late = Finish(inputs=at, gives=self._held, drains=rest, outside=True)
+            self._lose(made, prefix, late)
 
     def _items(self, made: StepNet, prefix: str) -> None:
         """A body for each element: up to two side by side, each again and again."""
