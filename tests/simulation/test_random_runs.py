@@ -26,7 +26,7 @@ from tests.simulation.definitions import Limits, parsed, random_definition
 from tests.simulation.seeds import are_usual, replay_hint, replayed, seeds
 from tests.simulation.worlds import World, result_of
 
-TIES = 40
+TIES = 120
 """Orders of what happens at one instant that the reference tries before it says no."""
 
 

@@ -25,6 +25,23 @@ def test_what_opens_together_begins_before_any_of_it_ends() -> None:
         assert (ended.calls, ended.elapsed_ms) == ({"work": 1}, 7_000)
 
 
+def test_what_fails_at_once_may_do_so_after_a_long_chain_beside_it() -> None:
+    """The page promises no order at one instant: all is found in a few draws, not only where
+    things take turns."""
+    chain: list[dict[str, Any]] = [
+        {"id": f"c{n}", "type": "decision", "next": f"c{n + 1}"} for n in range(12)
+    ]
+    steps: list[dict[str, Any]] = [
+        {"id": "fork", "type": "decision", "split": "all", "next": [{"to": "c0"}, {"to": "over"}]},
+        *chain,
+        {"id": "c12", "type": "activity", "activity": "m:work", "grace": "7s"},
+        {"id": "over", "type": "decision", "foreach": "[]", "completion": "any"},
+    ]
+    tree = {"id": "chain", "version": "1", "steps": steps}
+    ends = [interpret(tree, None, lambda call: Hangs(on_stop="ignores"), seed=n) for n in range(30)]
+    assert {each.elapsed_ms for each in ends} == {0, 7_000}
+
+
 def test_a_step_that_is_cancelled_before_it_began_is_skipped_at_once() -> None:
     """Not when all that is withdrawn has ended: until then its needs may be met."""
     run = {"type": "activity", "activity": "m:f"}

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.simulator import EPOCH_MS
 from heliostat.verify.reference.execution import Run
-from heliostat.verify.reference.ticks import Loop
+from heliostat.verify.reference.ticks import Draw, Loop
 from heliostat.verify.reference.words import STEPS_MAX, Ended, Outcomes, Told, Undetermined
 
 __all__ = ["Ended", "Told", "Undetermined", "interpret"]
+
+_DRAWS: Final[tuple[Draw, ...]] = ("steps", "ranks", "families")
 
 
 def interpret(
@@ -33,10 +35,12 @@ def interpret(
 ) -> Ended:
     """The end of an execution; `seed` draws the order of what happens at one instant.
 
-    None: what is begun goes first, and what settles at once waits for it; -1: it goes last.
+    None: what is begun goes first, and what settles at once waits for it; -1: it goes last. Those
+    from 0 on draw steps, ranks and families in turn (`ticks`).
     """
-    drawn = seed is not None and seed >= 0
-    loop = Loop(Random(seed) if drawn else None, EPOCH_MS, deep=seed is None)
+    random = None if seed is None or seed < 0 else Random(seed)
+    draw = _DRAWS[0 if seed is None else seed % len(_DRAWS)]
+    loop = Loop(random, EPOCH_MS, deep=seed is None, draw=draw)
     run = Run(loop, tree, input, outcomes)
     for each in told:
         loop.spawn(run.outside(each))

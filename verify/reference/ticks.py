@@ -1,5 +1,12 @@
 """A toy scheduler for the reference interpreter: coroutines in virtual time, ties drawn.
 
+A draw is of one of three kinds. Of `steps`, each task that is ready may be next: orders in which
+all take turns are likely so, and hardly any in which one waits until a long chain beside it is
+over. Of `ranks`, each task has one, and the highest that is ready goes on: any one of n waits for
+all the others once in n times so (Burckhardt, Kothari, Musuvathi and Nagarakatti, A Randomized
+Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010). Of `families`, ranks are
+those of whoever began a task before its own: all that comes of one thing goes before another.
+
 Nothing of the simulator is used here, so that a fault in one is not repeated in the other.
 """
 
@@ -8,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from heapq import heappop, heappush
 from random import Random
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Draw: TypeAlias = Literal["steps", "ranks", "families"]
 
 
 class Cancelled(BaseException):
@@ -69,6 +78,7 @@ class Task(Future):
         self._cancelled = False
         self._ready = True
         self.spawned_at = loop.steps
+        self.rank = loop.rank()
         loop.begin(self)
 
     def cancel(self) -> None:
@@ -123,9 +133,12 @@ class Task(Future):
 class Loop:
     """Runs tasks until nothing can happen any more."""
 
-    def __init__(self, random: Random | None, now: int, *, deep: bool = False) -> None:
+    def __init__(
+        self, random: Random | None, now: int, *, deep: bool = False, draw: Draw = "steps"
+    ) -> None:
         self.now = now
         self._deep, self._begun = deep, 0
+        self._draw = draw
         self._random = random  # None: first come, first served
         self._past = Future()
         self._past.set()
@@ -134,6 +147,7 @@ class Loop:
         self._count = 0
         self.steps = 0
         self.current: Task
+        self._family: tuple[float, ...] = ()  # the rank of the current one
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> Task:
         return Task(self, work)
@@ -145,6 +159,21 @@ class Loop:
             self._begun += 1
         else:
             self.ready.append(task)
+
+    def rank(self) -> tuple[float, ...]:
+        """Of a task that the current one begins."""
+        if self._random is None or self._draw == "steps":
+            return ()
+        family = self._family if self._draw == "families" else ()
+        return (*family, self._random.random())
+
+    def _next(self) -> int:
+        """Which of those that are ready goes on."""
+        if self._random is None:
+            return 0
+        if self._draw == "steps":
+            return self._random.randrange(len(self.ready))
+        return max(range(len(self.ready)), key=lambda index: self.ready[index].rank)
 
     async def others_begin(self) -> None:
         """For what settles at once (`deep`): what opens together begins before any of it ends."""
@@ -168,9 +197,8 @@ class Loop:
                 self.steps += 1
                 if self.steps > steps_max:
                     raise RuntimeError("never ends")
-                index = 0 if self._random is None else self._random.randrange(len(self.ready))
-                self.current = self.ready.pop(index)
-                self._begun = 0
+                self.current = self.ready.pop(self._next())
+                self._begun, self._family = 0, self.current.rank
                 self.current.step()
             if not self._heap:
                 return
