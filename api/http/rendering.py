@@ -6,31 +6,23 @@ Values that lie elsewhere stay what `to_json` makes of them, `{"$blob": …}`: a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from msgspec import to_builtins
 
 from heliostat.actors.host.api import ExecutionView, TaskInfo
 from heliostat.actors.host.attempts import AttemptInfo
+from heliostat.engine.expressions.time import format_timestamp
 from heliostat.engine.journal.protocol import ExecutionRow
 from heliostat.engine.kernel.events import Failure
 from heliostat.engine.values import to_json
 
 from .models.common import Paging
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def instant(ms: int) -> str:
-    """RFC 3339 in UTC, always with milliseconds."""
-    told = (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{told}.{ms % 1_000:03d}Z"
-
 
 def instant_or_none(ms: int | None) -> str | None:
-    """The same of an instant that may not have come yet."""
-    return None if ms is None else instant(ms)
+    """RFC 3339 of an instant that may not have come yet."""
+    return None if ms is None else format_timestamp(ms)
 
 
 def summary(row: ExecutionRow) -> dict[str, Any]:
@@ -41,7 +33,7 @@ def summary(row: ExecutionRow) -> dict[str, Any]:
         "version": row.version,
         "status": row.status,
         "run": row.run,
-        "created_at": instant(row.created_at_ms),
+        "created_at": format_timestamp(row.created_at_ms),
         "ended_at": instant_or_none(row.ended_at_ms),
         "parent": row.parent,
         "labels": dict(row.tags),
@@ -79,7 +71,7 @@ def state(
         "status": view.status,
         "run": view.run,
         "seq": view.seq,
-        "created_at": instant(view.created_at_ms),
+        "created_at": format_timestamp(view.created_at_ms),
         "ended_at": instant_or_none(view.ended_at_ms),
         "wake_at": instant_or_none(view.wake_at_ms),
         "parent": view.parent,
@@ -129,7 +121,7 @@ def task(info: TaskInfo, input: Any, output: Any) -> dict[str, Any]:
         "claimed_by": info.claimed_by,
         "form": info.form,
         "input": input,
-        "created_at": instant(info.created_at_ms),
+        "created_at": format_timestamp(info.created_at_ms),
         "deadline": instant_or_none(info.deadline_at_ms),
         "ended_at": instant_or_none(info.ended_at_ms),
         "level": info.level,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from heliostat.engine.expressions.time import format_timestamp
 from heliostat.engine.kernel.events import AttemptFailed, Failure, StepCompleted, StepFailed
 from heliostat.engine.kernel.state import Items, Visit, VisitRef
 from heliostat.engine.values import Value, to_json
@@ -44,7 +44,6 @@ _ORDER: Final = {
 }
 """Of several visits, the phase that is told: of those there are, the first here."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -167,9 +166,9 @@ class StepProgress:
         if self._phases:
             told["phase"] = self._phase()
         if self._started_at_ms is not None:
-            told["started_at"] = _instant(self._started_at_ms)
+            told["started_at"] = format_timestamp(self._started_at_ms)
         if self._ended_at_ms is not None and not self._active:
-            told["ended_at"] = _instant(self._ended_at_ms)
+            told["ended_at"] = format_timestamp(self._ended_at_ms)
         if self._items is not None:
             told["items"] = self._items._asdict()
         if self._error is not None:
@@ -234,8 +233,3 @@ def _counted(items: Items | None) -> Counted | None:
     ended = items.next_index - items.in_flight
     skipped = ended - items.completed - items.failed
     return Counted(items.width, items.in_flight, items.completed, items.failed, skipped)
-
-
-def _instant(ms: int) -> str:
-    told = (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{told}.{ms % 1_000:03d}Z"

@@ -23,6 +23,7 @@ __all__ = [
     "UnixMillis",
     "format_duration",
     "format_instant",
+    "format_timestamp",
     "parse_duration",
     "parse_instant",
 ]
@@ -169,6 +170,17 @@ def format_instant(ms: int) -> str:
     text = (_EPOCH + timedelta(seconds=whole)).strftime("%m-%dT%H:%M:%S")
     year = (_EPOCH + timedelta(seconds=whole)).year
     return f"{year:04d}-{text}" + (f".{fraction:03d}Z" if fraction else "Z")
+
+
+def format_timestamp(ms: int) -> str:
+    """Print an instant as RFC 3339 in UTC, always with milliseconds, for whoever looks on.
+
+    One beyond the year 9999 is told as the last within it: deadlines and timers in old histories
+    may lie there, from when these were not refused.
+    """
+    seconds, fraction = divmod(min(ms, INSTANT_MS_MAX), 1_000)
+    told = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{told}.{fraction:03d}Z"
 
 
 def _scaled(number: str, unit_ms: int) -> int:

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from heliostat.actors.host.reads import _active
+from heliostat.api.http.rendering import instant_or_none
 from heliostat.api.live.progress import Progress, Told
+from heliostat.api.live.steps import StepProgress
+from heliostat.engine.expressions.time import INSTANT_MS_MAX
 from heliostat.engine.kernel.state import ExecutionState
 from heliostat.engine.kernel.visits import is_item
 from heliostat.engine.plan.plan import Plan
@@ -130,3 +133,10 @@ def test_every_way_that_a_step_can_go_is_reached(
             *("running", "child", "items", "body", "human", "waiting", "timer", "backoff"),
             *("queued", "held", "stopping"),
         }
+
+
+def test_steps_and_executions_beyond_the_calendar_are_told() -> None:
+    """A history may hold instants that no calendar has a name for: they were not always refused."""
+    step = StepProgress("far")
+    step.skip(INSTANT_MS_MAX + 1)
+    assert step.told()["ended_at"] == instant_or_none(INSTANT_MS_MAX + 1)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from heliostat.actors.client.interface import Version
 from heliostat.engine.authoring.model import Definition
 from heliostat.engine.errors import DefinitionError, Duplicate, NotFound
+from heliostat.engine.expressions.time import format_timestamp
 from heliostat.engine.journal.protocol import DefinitionQuery
 from heliostat.engine.journal.protocol import DefinitionSummary as StoredSummary
 
@@ -141,7 +142,7 @@ def _version(version: Version) -> dict[str, Any]:
         "version": version.version,
         "namespace": version.namespace,
         "content_hash": version.content_hash,
-        "registered_at": rendering.instant(version.registered_at_ms),
+        "registered_at": format_timestamp(version.registered_at_ms),
     }
 
 
@@ -260,7 +261,7 @@ def _summary(row: StoredSummary) -> dict[str, Any]:
         "namespace": row.namespace,
         "name": row.name,
         "description": row.description,
-        "registered_at": rendering.instant(row.registered_at_ms),
+        "registered_at": format_timestamp(row.registered_at_ms),
         "tags": dict(row.tags),
         "steps": row.steps,
     }

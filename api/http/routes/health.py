@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heliostat.engine.errors import HeliostatError
+from heliostat.engine.expressions.time import format_timestamp
 
-from .. import rendering
 from ..door import Door
 from ..errors import json_response
 from ..models.tasks import Health
@@ -124,7 +124,7 @@ def _told(status: str, message: str, components: dict[str, Any]) -> dict[str, An
         "status": status,
         "message": message,
         "components": components,
-        "timestamp": rendering.instant(time.time_ns() // 1_000_000),
+        "timestamp": format_timestamp(time.time_ns() // 1_000_000),
     }
 
 

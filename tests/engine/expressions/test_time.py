@@ -12,7 +12,12 @@ from heliostat.engine.expressions import (
     parse_duration,
     parse_instant,
 )
-from heliostat.engine.expressions.time import DURATION_MS_MAX, INSTANT_MS_MAX, INSTANT_MS_MIN
+from heliostat.engine.expressions.time import (
+    DURATION_MS_MAX,
+    INSTANT_MS_MAX,
+    INSTANT_MS_MIN,
+    format_timestamp,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +106,10 @@ def test_printed_durations_are_read_back(ms: int) -> None:
 @given(st.integers(INSTANT_MS_MIN, INSTANT_MS_MAX))
 def test_printed_instants_are_read_back(ms: int) -> None:
     assert parse_instant(format_instant(ms), signed=True) == ms
+
+
+def test_timestamps_have_milliseconds_and_stay_within_the_calendar() -> None:
+    """Old histories hold deadlines beyond it, and are looked at all the same."""
+    assert format_timestamp(1_767_225_600_000) == "2026-01-01T00:00:00.000Z"
+    last = "9999-12-31T23:59:59.999Z"
+    assert format_timestamp(INSTANT_MS_MAX) == format_timestamp(INSTANT_MS_MAX + 1) == last
