@@ -39,6 +39,9 @@ ANSWER_S: Final = 30.0
 CONNECT_S: Final = 5.0
 """To open a connection: what does not come up in that time is tried again."""
 
+CONNECT_FIRST_S: Final = 1.0
+"""As much for the first try, so that whoever waits for a host that is silent hears of it soon."""
+
 TOLD_AFTER_S: Final = 1.0
 """How long nobody answers before whoever waits is told that it goes on being tried."""
 
@@ -158,11 +161,13 @@ class Sender:
         end_at, full_until = now + bound_s, now + self.full_timeout_s
         pause_s = _PAUSE_S
         told_at = now + TOLD_AFTER_S
+        connect_s = CONNECT_FIRST_S
         while True:
             after_s: float | None = None
             try:
+                try_s = min(answer_s, max(end_at - now, 0.1))
                 answer, after_s = await self._once(
-                    method, path, query, content, told, min(answer_s, max(end_at - now, 0.1))
+                    method, path, query, content, told, answer_s=try_s, connect_s=connect_s
                 )
             except Unreachable as error:
                 why: HeliostatError = error
@@ -195,7 +200,7 @@ class Sender:
                 )
             await asyncio.sleep(wait_s)
             now = time.monotonic()
-            pause_s = min(pause_s * 2, _PAUSE_MAX_S)
+            pause_s, connect_s = min(pause_s * 2, _PAUSE_MAX_S), CONNECT_S
 
     async def _once(
         self,
@@ -204,7 +209,9 @@ class Sender:
         query: Mapping[str, Any] | None,
         content: bytes | None,
         headers: Mapping[str, str],
+        *,
         answer_s: float,
+        connect_s: float,
     ) -> tuple[Answer, float | None]:
         """One try, and after how many seconds to try again, if the server says so."""
         import aiohttp
@@ -217,13 +224,13 @@ class Sender:
                 params=_params(query or {}),
                 data=content,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=answer_s, sock_connect=CONNECT_S),
+                timeout=aiohttp.ClientTimeout(total=answer_s, sock_connect=connect_s),
                 allow_redirects=False,
             ) as response:
                 said = await response.read()
                 return Answer(response.status, _decoded(said)), _retry_after_s(response.headers)
         except TimeoutError as error:
-            late = unreached.too_late(error, connect_s=CONNECT_S, answer_s=answer_s)
+            late = unreached.too_late(error, connect_s=connect_s, answer_s=answer_s)
             raise Unreachable(late) from error
         except aiohttp.InvalidURL as error:
             raise InputError(f"{self.url!r} is no address: {error}") from error

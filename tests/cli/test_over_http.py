@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,19 @@ def test_who_waits_for_a_server_is_told_so(cli: Cli, monkeypatch: pytest.MonkeyP
     assert "trying for another 1 s" in said[0]
     assert len([line for line in said if line.startswith(refused)]) == 1
     assert cli.json(*asking, code=4)["code"] == "UNREACHABLE"  # notes are for people
+
+
+def test_who_waits_for_a_host_that_is_silent_is_told_so(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "TOLD_AFTER_S", 0.1)
+    monkeypatch.setattr(sender, "CONNECT_FIRST_S", 0.1)
+    Path("heliostat.toml").write_text("call_timeout_ms = 1_000\n")
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, ExitStack() as open:
+        for _ in range(3):  # its queue is full: the next attempts to connect are not answered
+            queued = open.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(silent.getsockname())
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        said = cli("-s", url, "workflow", "list", code=4)
+    assert said.startswith(f"{url} does not answer: no connection within 0.1 s; trying for")
