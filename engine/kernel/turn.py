@@ -102,13 +102,24 @@ class Turn:
         """All that was decided."""
         return Decision(
             self.events,
-            self.commands,
+            self._in_flight(),
             self.messages,
             self.published,
             task_views(self.plan, self.state) if self.state.task_changes else [],
             self.taken,
             self.refused,
         )
+
+    def _in_flight(self) -> list[Command]:
+        """The commands, but for attempts that this turn has seen begin and end.
+
+        Where the clock jumps, a back-off and the deadline behind it are due at once; and a grace of
+        0 is over as it begins. Nothing may run any more for what has settled.
+        """
+        stopped = {each.at for each in self.commands if type(each) is StopAttempt}
+        begun = {each.at for each in self.commands if stopped and type(each) is RunStep}
+        over = {at for at in stopped & begun if self.state.awaits(at) is None}
+        return [each for each in self.commands if each.at not in over] if over else self.commands
 
     # -- recording
 
