@@ -204,7 +204,7 @@ class TestRetry:
 
     async def test_brings_one_that_had_left_memory_back_to_life(self, any_world: World) -> None:
         host = await self.failed(any_world)
-        assert info_of(host).resident == 0
+        await any_world.until(lambda: info_of(host).resident == 0)
         assert await ask(host, "retry", retry("x")) == Accepted(
             key=key_of("x"), status="Running", run=2
         )
