@@ -188,6 +188,28 @@ def test_a_body_that_is_stuck_ends_the_replay_though_more_follows(fields: dict[s
     assert replay.stopped == "stuck"
 
 
+def test_a_skip_that_is_decided_stays_one_though_a_need_fails_before_it_is_booked() -> None:
+    late = {"type": "decision", "needs": ["off", "short"], "join": {"at_least": 2}}
+    steps = [
+        _activity("off", needs=[], when="$.input"),
+        {
+            "id": "short",
+            "type": "decision",
+            "needs": ["off"],
+            "join": "all_done",
+            "foreach": "$.input",
+        },
+        {"id": "late", **late},
+        _activity("tidy", needs=["short", "late"], join="all_done"),
+    ]
+    plan = _plan({"id": "skips", "version": "1", "steps": steps})
+    result = Simulation(plan, False, {}).run()
+    assert result.trace == ["off?", "short!", "late?", "tidy"]
+    replay = Replay(plan, translate(plan))
+    replay.follow(result.events)
+    assert replay.stopped == "the end"
+
+
 def test_a_failure_that_is_called_stuck_is_one_like_any_other() -> None:
     body = {"id": "body", "steps": [_activity("x", next="y"), _activity("y")]}
     plan = _plan(

@@ -42,7 +42,7 @@ class _Needs:
     skipped: int | None = None
     failed: int | None = None
     once: int | None = None
-    off: int | None = None  # of one need that may be skipped: then this step is, too
+    off: int | None = None  # it is to be skipped: its one need was, or too few can complete
 
     def counters(self) -> list[int]:
         """Places that may hold something when all has settled."""
@@ -169,6 +169,9 @@ class Dag:
                 once=place(f"once_{id}", f"{step.id} has not begun", step=step.id)
                 if one_shot
                 else None,
+                off=place(f"off_{id}", f"{step.id} is out of reach", step=step.id)
+                if one_shot
+                else None,
             )
         return _Needs(each=self._apart(step) if gated or len(step.needs) > 1 else None)
 
@@ -227,7 +230,7 @@ class Dag:
             if needs.open:
                 skipped = self._outcome(number, "skipped")
                 net.transition(f"unreached_{id}", waits, skipped, step=step.id, act="skips")
-        if needs.off is not None:
+        if needs.off is not None and needs.completed is None:
             skipped, unmet = self._outcome(number, "skipped"), [(needs.off, 1), *gate]
             net.transition(f"unreached_{id}", unmet, skipped, step=step.id, act="skips")
         if needs.completed is None:
@@ -254,6 +257,7 @@ class Dag:
             return
         assert needs.once is not None
         assert needs.failed is not None
+        assert needs.off is not None
         count = step.join.count
         once = (needs.once, 1)
         name = "join_any" if step.join.kind == "any" else "join_n"
@@ -264,14 +268,15 @@ class Dag:
             terms = [(needs.failed, failed), (needs.skipped, lost - failed)]
             inputs = [once, *gate, *(term for term in terms if term[1])]
             if failed == 0:
+                # decided at once: what fails before the skip is booked changes nothing
                 net.transition(
                     f"unreached_{id}",
                     inputs,
-                    off,
+                    [(needs.off, 1)],
                     inhibitors=[needs.failed],
                     step=step.id,
-                    act="skips",
                 )
+                net.transition(f"off_{id}", [(needs.off, 1)], off, step=step.id, act="skips")
             else:
                 self._scope_fails(Finish(inputs=inputs), f"unreachable_{id}", step.id, "")
 
@@ -285,7 +290,7 @@ class Dag:
         puts: Arcs = [(self._settled[number], 1)]
         for dependent in self._steps[number].dependents:
             needs = self._needs[dependent]
-            if needs.off is not None and how == "skipped":
+            if needs.off is not None and needs.completed is None and how == "skipped":
                 puts.append((needs.off, 1))
                 continue
             if needs.each is not None:
@@ -347,11 +352,13 @@ class Dag:
         canceled = self._builder.find(f"canceled_{id}")
         drains: Members = dict(finish.drains)
         for number in step.cancels:
-            cancelled, once = self._cancelled[number], self._needs[number].once
+            cancelled, needs = self._cancelled[number], self._needs[number]
             drains.update(self._nets[number].members)
             drains[cancelled.gate] = ((cancelled.withdrawn, 1),)
-            if once is not None:
-                drains[once] = ()
+            if needs.once is not None:
+                drains[needs.once] = ()
+            if needs.off is not None and needs.completed is not None:
+                drains[needs.off] = ((cancelled.withdrawn, 1),)  # its gate is behind it
         self._draft.end(
             finish, f"cancel_{id}", [(canceled, 1)], drains=drains, step=step.id, act="cancels"
         )
