@@ -389,7 +389,8 @@ class TestConnection:
             import os, time
             def fork_and_die(died):
                 if os.fork() == 0:
-                    while not os.path.exists(died):
+                    # nor does it outlive the folder, which may go before it looks again
+                    while os.path.isdir(os.path.dirname(died)) and not os.path.exists(died):
                         time.sleep(0.05)
                     os._exit(0)
                 os._exit(1)
