@@ -62,7 +62,7 @@ class Processes:
 
 def send(process: Process, number: signal.Signals) -> None:
     """By a pidfd, so that a pid that is used again is not hit."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, FileNotFoundError):
         descriptor = os.pidfd_open(process.pid)
         try:
             if is_alive(process):

@@ -89,7 +89,7 @@ def _open(process: Process) -> int | None:
     """A pidfd; from here on a signal through it cannot reach another process."""
     try:
         fd = os.pidfd_open(process.pid)
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):  # newer kernels say so while it is reaped
         return None
     if is_alive(process):
         return fd

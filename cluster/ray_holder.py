@@ -98,7 +98,10 @@ def _told_to_stop(processes: Sequence[Process]) -> bool:
     poll.register(signaled, select.POLLIN)
     for process in processes:
         if name_of(process) in CORE:
-            poll.register(os.pidfd_open(process.pid), select.POLLIN)
+            try:
+                poll.register(os.pidfd_open(process.pid), select.POLLIN)
+            except (ProcessLookupError, FileNotFoundError):
+                return False
     return any(file == signaled for file, _ in poll.poll())
 
 

@@ -51,7 +51,7 @@ def kill(owner: OwnerRow) -> bool:
     """
     try:
         handle = os.pidfd_open(owner.pid)
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):  # newer kernels say so while it is reaped
         return False
     try:
         if not is_running(owner):

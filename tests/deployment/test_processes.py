@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+import pytest
 
 from heliostat.cluster.processes import Process, descendants, end, identify, is_alive
 
@@ -69,3 +70,16 @@ class TestEnd:
             other = msgspec.structs.replace(process, started=process.started - 1)
             assert end([other], grace_ms=50) == []
             assert is_alive(process)
+
+    @pytest.mark.parametrize("error", [ProcessLookupError, FileNotFoundError])
+    def test_one_that_is_reaped_at_this_moment_has_ended(
+        self, error: type[OSError], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Kernels say the one or the other."""
+
+        def gone(pid: int) -> int:
+            raise error
+
+        with running(WAIT) as (_, process), monkeypatch.context() as patched:
+            patched.setattr(os, "pidfd_open", gone)
+            assert end([process], grace_ms=0) == []
