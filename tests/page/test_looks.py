@@ -119,6 +119,22 @@ def test_the_keys_are_told(page: Page, site: Site) -> None:
     expect(page.get_by_role("heading", name="Definitions")).to_be_visible()
 
 
+def test_a_click_beside_a_dialog_closes_it_unless_something_was_typed(page: Page) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Executions")).to_be_visible()
+    dialog = page.get_by_role("dialog")
+    page.keyboard.press("n")
+    expect(dialog).to_be_visible()
+    page.mouse.click(3, 3)
+    expect(dialog).to_have_count(0)
+    page.keyboard.press("n")
+    dialog.get_by_label("Id").fill("mine")
+    page.mouse.click(3, 3)
+    expect(dialog.get_by_label("Id")).to_have_value("mine")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_the_deployments_health_is_a_dot(page: Page, site: Site) -> None:
     told = page.request.get("/api/v1/health").json()
     page.goto("/")

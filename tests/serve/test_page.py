@@ -54,9 +54,12 @@ def desk(browser: Browser, served: Served) -> Iterator[Page]:
 
 def test_a_claim_is_watched_from_its_start_to_its_payment(desk: Page, client: hs.Client) -> None:
     desk.goto("/")
+    expect(desk.get_by_role("heading", name="Executions")).to_be_visible()
     desk.keyboard.press("n")
     dialog = desk.get_by_role("dialog")
     dialog.get_by_label("Definition").fill("claims")
+    dialog.get_by_label("Definition").press("Tab")
+    expect(dialog).to_contain_text("Needs claim, documents.")  # which moves what is below it
     dialog.get_by_label("Input").fill(
         '{"claim": "C-1", "amount": 9000, "documents": ["a", "photo-1", "lost-1"]}'
     )

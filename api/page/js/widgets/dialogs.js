@@ -20,8 +20,11 @@ export function ask({ title, body, act, danger = false, wide = false, told = fal
       h("div.dialog-body", {}, body, trouble), h("footer.dialog-foot", {}, told ? null : cancel, send));
     const dialog = h("dialog", { class: wide ? "wide" : "", "aria-label": title, on: { close: () => { dialog.remove(); resolve(answer); }, click: outside } }, form);
 
+    let typed = false; // a click beside what just moved is no wish to lose it
+    form.addEventListener("input", () => { typed = true; });
+
     function outside(event) {
-      if (event.target === dialog) dialog.close();
+      if (event.target === dialog && !typed) dialog.close();
     }
 
     async function tried(event) {
