@@ -9,7 +9,8 @@ explains, `logic` checks formulas in CTL and LTL, `certificates` holds what verd
 independent checker, `resources` asks what steps take and give back, `timing` how long executions
 take, `across` what definitions do to one another, `recovery` what is undone, `people` who may do
 what, `data` what conditions and variables come to, `reports` tells it to people and programs.
-`prover` is what registration asks, `replaying` has the simulator get stuck as a proof says. `cases`
+`migration` says where executions of one version could not go on with another. `prover` is what
+registration asks, `replaying` has the simulator get stuck as a proof says. `cases`
 makes tests of a definition, and `reference` reads definitions a second time, without the kernel, to
 say what they must come to.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from .paging import Cursor, check_query
+from .paging import Cursor, page_of
 from .protocol import (
     DefinitionPage,
     DefinitionQuery,
@@ -51,23 +51,16 @@ class MemoryDefinitions:
 
     def page(self, query: DefinitionQuery) -> DefinitionPage:
         """The one registered last first."""
-        begin = check_query(query)
         numbers = {name: number for number, name in enumerate(self._versions)}
         seen: set[str] = set()
-        found: list[tuple[int, DefinitionSummary]] = []
+        found: list[tuple[Cursor, DefinitionSummary]] = []
         for row in self.newest_first(query.namespace):
             summary = summary_of(row)
             if (query.versions or row.id not in seen) and fits(query, summary):
-                found.append((numbers[_name(row)], summary))
+                found.append((Cursor(0, numbers[_name(row)]), summary))
             seen.add(row.id)
-        behind = [each for each in found if begin is None or each[0] < begin.number]
-        rest = behind[query.offset :]
-        page = rest[: query.limit]
-        return DefinitionPage(
-            rows=tuple(summary for _, summary in page),
-            next_cursor=Cursor(0, page[-1][0]).encode() if len(rest) > query.limit else None,
-            total=len(found) if query.count else None,
-        )
+        rows, next_cursor, total = page_of(found, query)
+        return DefinitionPage(rows=rows, next_cursor=next_cursor, total=total)
 
     def delete(
         self,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..identity import ExecutionKey
 from ..status import TERMINAL
-from .paging import Cursor, check_query
+from .paging import Cursor, page_of
 from .protocol import (
     ExecutionPage,
     ExecutionQuery,
@@ -108,20 +108,13 @@ class MemoryExecutions:
 
     def page(self, query: ExecutionQuery) -> ExecutionPage:
         """Those that a query asks for, the newest first."""
-        begin = check_query(query)
         found = [
             (cursor, execution.row)
             for cursor, execution in reversed(self._newest_last)
             if _matches(query, execution.row)
         ]
-        rest = [each for each in found if begin is None or each[0] < begin][query.offset :]
-        page = rest[: query.limit]
-        more = len(rest) > query.limit
-        return ExecutionPage(
-            rows=tuple(row for _, row in page),
-            next_cursor=page[-1][0].encode() if more else None,
-            total=len(found) if query.count else None,
-        )
+        rows, next_cursor, total = page_of(found, query)
+        return ExecutionPage(rows=rows, next_cursor=next_cursor, total=total)
 
     def count(self, namespace: str | None) -> Mapping[str, int]:
         """How many there are, by status."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..identity import ExecutionKey
-from .paging import Cursor, check_query
+from .paging import Cursor, page_of
 from .protocol import TaskPage, TaskQuery, TaskRow
 
 
@@ -50,20 +50,13 @@ class MemoryTasks:
 
     def list(self, query: TaskQuery) -> TaskPage:
         """The newest first."""
-        begin = check_query(query)
         found = [
             (cursor, task.row)
             for cursor, task in reversed(self._newest_last)
             if _matches(query, task.row)
         ]
-        rest = [each for each in found if begin is None or each[0] < begin][query.offset :]
-        page = rest[: query.limit]
-        more = len(rest) > query.limit
-        return TaskPage(
-            rows=tuple(row for _, row in page),
-            next_cursor=page[-1][0].encode() if more else None,
-            total=len(found) if query.count else None,
-        )
+        rows, next_cursor, total = page_of(found, query)
+        return TaskPage(rows=rows, next_cursor=next_cursor, total=total)
 
 
 def _matches(query: TaskQuery, row: TaskRow) -> bool:

@@ -7,10 +7,13 @@ are added.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from ..errors import InputError
 from .protocol import DefinitionQuery, ExecutionQuery, TaskQuery
+
+_Row = TypeVar("_Row")
 
 LIMIT_MAX: Final = 1_000
 """Rows of one page: bounds how long a read holds its view of the database."""
@@ -66,3 +69,25 @@ def check_limit(limit: int, offset: int = 0) -> None:
         )
     if not 1 <= limit <= LIMIT_MAX:
         raise InputError(f"limit is {limit}; it must be between 1 and {LIMIT_MAX:,}")
+
+
+def page_of(
+    found: Sequence[tuple[Cursor, _Row]], query: ExecutionQuery | TaskQuery | DefinitionQuery
+) -> tuple[tuple[_Row, ...], str | None, int | None]:
+    """The page that a query asks for of all rows that match it: its rows, the cursor of the next
+    page if there is one, and how many match if that is asked.
+
+    Args:
+        found: the newest first.
+
+    Raises:
+        InputError: the query is none.
+    """
+    begin = check_query(query)
+    rest = [each for each in found if begin is None or each[0] < begin][query.offset :]
+    page = rest[: query.limit]
+    return (
+        tuple(row for _, row in page),
+        page[-1][0].encode() if len(rest) > query.limit else None,
+        len(found) if query.count else None,
+    )

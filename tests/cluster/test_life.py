@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from heliostat.cluster.processes import Process, identify, is_alive
 from tests.cluster.conftest import BOUND_S, WORKFLOWS, Place, Shared
+from tests.leftovers import naming
 
 pytestmark = pytest.mark.long
 
@@ -89,18 +89,5 @@ def test_an_embedded_one_ends_with_its_client_and_the_journal_stays(place: Share
     )
     assert ran.stdout.split() == ["3", "4", "closed"], ran.stderr
     assert ran.stderr == ""
-    assert not _processes_below(place.home)
+    assert naming(place.home) == {}
     assert place.here("workflow", "result", "one").json == {"paid": 3}
-
-
-def _processes_below(home: Path) -> list[str]:
-    """Command lines that name the directory, as those of its Ray do."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if str(home) in line:
-            found.append(line)
-    return found

@@ -23,6 +23,7 @@ from heliostat.engine.identity import Address, ExecutionKey
 from heliostat.engine.journal.blobs import FileBlobStore
 from heliostat.engine.plan.plan import Resources
 from heliostat.engine.values import Value
+from tests.leftovers import naming
 
 DEPLOYMENT = "test"
 
@@ -234,7 +235,8 @@ class Workshop:
             await host.pool.close()
         for path in (self.root / "s").glob("*.sock"):
             path.unlink()
-        for pid in self.pids:
+        # Also those that came in place of one that died: nobody greeted them.
+        for pid in {*self.pids, *naming(self.root)}:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
